@@ -1,0 +1,1 @@
+//! Server settings: file, environment, flags.

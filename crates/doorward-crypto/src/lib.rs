@@ -1,0 +1,1 @@
+//! Password hashing, signing keys, JOSE, sealing, opaque tokens.

@@ -1,0 +1,1 @@
+//! The server inside the test, a browser, a clock that moves by hand.

@@ -1,0 +1,3 @@
+//! The Doorward binary.
+
+fn main() {}
