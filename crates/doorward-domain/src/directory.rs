@@ -1,0 +1,79 @@
+//! The configuration as one immutable picture in memory: groups, applications by slug and client id, scopes, policies.
+//! Requests read this picture; the change feed replaces it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::ApplicationId;
+use crate::application::Application;
+use crate::claim::CustomScope;
+use crate::group::GroupTree;
+use crate::session::SessionPolicy;
+
+/// Everything configured, at one point of the change feed.
+#[derive(Debug, Default)]
+pub struct Directory {
+    /// All live groups.
+    pub groups: GroupTree,
+    /// Custom scopes by name.
+    pub scopes: HashMap<String, CustomScope>,
+    /// The lifetime rule of sessions.
+    pub session_policy: SessionPolicy,
+    by_id: HashMap<ApplicationId, Arc<Application>>,
+    by_slug: HashMap<String, Arc<Application>>,
+    by_client_id: HashMap<String, Arc<Application>>,
+}
+
+impl Directory {
+    /// Builds the picture; applications in the bin are left out.
+    #[must_use]
+    pub fn new(
+        groups: GroupTree,
+        applications: Vec<Application>,
+        scopes: Vec<CustomScope>,
+        session_policy: SessionPolicy,
+    ) -> Self {
+        let mut picture = Self {
+            groups,
+            session_policy,
+            ..Self::default()
+        };
+        picture.scopes = scopes
+            .into_iter()
+            .map(|scope| (scope.name.clone(), scope))
+            .collect();
+        for application in applications.into_iter().filter(|a| a.deleted_at.is_none()) {
+            let application = Arc::new(application);
+            if let Some(client) = &application.client {
+                picture
+                    .by_client_id
+                    .insert(client.client_id.clone(), Arc::clone(&application));
+            }
+            picture
+                .by_slug
+                .insert(application.slug.clone(), Arc::clone(&application));
+            picture.by_id.insert(application.id, application);
+        }
+        picture
+    }
+
+    /// One application by id.
+    #[must_use]
+    pub fn application(&self, id: ApplicationId) -> Option<&Arc<Application>> {
+        self.by_id.get(&id)
+    }
+    /// One application by slug.
+    #[must_use]
+    pub fn by_slug(&self, slug: &str) -> Option<&Arc<Application>> {
+        self.by_slug.get(slug)
+    }
+    /// One application by its client id.
+    #[must_use]
+    pub fn by_client_id(&self, client_id: &str) -> Option<&Arc<Application>> {
+        self.by_client_id.get(client_id)
+    }
+    /// All applications, in no order.
+    pub fn applications(&self) -> impl Iterator<Item = &Arc<Application>> {
+        self.by_id.values()
+    }
+}
