@@ -1,3 +1,59 @@
-//! Project chores.
+//! Chores of the repository, run as `cargo xtask <task>`.
+//!
+//! Here lives what keeps the house in order: the rules that the compiler cannot check (`tidy`), reference pages
+//! made from the code (`generate`), and measurements (`bench`, `budgets`). Nothing here ships: no crate may depend
+//! on this one.
 
-fn main() {}
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line tool talks on the terminal"
+)]
+
+mod generate;
+mod scan;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use workspace::Workspace;
+
+const HELP: &str = "\
+Chores of the Doorward repository.
+
+Usage: cargo xtask <task>
+
+  tidy                check the rules that the compiler cannot check; lists every problem as file:line
+  generate            write the reference pages under docs/reference from the code
+  generate --check    only say which of them are out of date
+  help                this text
+
+Every task ends with status 0 when all is well, 1 when it found something, 2 when it was called wrongly.
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match arguments.as_slice() {
+        ["tidy"] => Workspace::find().and_then(|workspace| tidy::run(&workspace)),
+        ["generate"] => Workspace::find().and_then(|workspace| generate::write(&workspace)),
+        ["generate", "--check"] => Workspace::find().and_then(|workspace| generate::check(&workspace)),
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        other => {
+            eprintln!("xtask: `{}` is not a task\n\n{HELP}", other.join(" "));
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(message) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
