@@ -15,35 +15,58 @@
 //! # Ok(()) }
 //! ```
 
+pub mod api_tokens;
+mod applications;
 mod changes;
+pub mod codes;
 mod conn;
+mod devices;
 mod engine;
 mod engine_postgres;
 mod engine_sqlite;
 mod error;
+pub mod events;
+mod families;
+mod fields;
+mod grants;
+mod groups;
 mod instance;
 mod jobs;
+mod keys;
+mod links;
 mod migrate;
 mod options;
 mod postgres_tls;
+mod pushed;
+mod scopes;
+mod sessions;
 mod sql;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod throttle;
+pub mod tokens;
+pub mod users;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+pub use api_tokens::ApiToken;
 pub use changes::{Change, Changes};
+pub use codes::Taken;
 pub use conn::{Conn, Tx, count_queries};
 pub use error::{Error, Result};
+pub use events::EventFilter;
+pub use fields::{FORGET_BATCH, MAX_PAGE, conflict_field};
 /// What the closure of [`Store::retry`] returns.
 pub use futures_util::future::BoxFuture;
 pub use jobs::{Job, JobFilter, JobRecord, JobState, JobWake, NewJob};
 pub use migrate::newest_version;
 pub use options::{OpenOptions, Pooler};
 pub use sql::{Arg, FromValue, IntoArg, Kind, ListItem, MAX_LIST, Query, Row, Value, sql, sql_built};
+pub use tokens::JtiState;
+pub use users::UserFilter;
 
 use changes::Wakes;
 use engine::Engine;

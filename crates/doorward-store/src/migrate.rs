@@ -55,7 +55,13 @@ macro_rules! both {
 }
 
 /// All migrations in order. Add a line when you add a file.
-const MIGRATIONS: &[Migration] = &[both!(1, "0001_engine")];
+const MIGRATIONS: &[Migration] = &[
+    both!(1, "0001_engine"),
+    both!(2, "0002_people"),
+    both!(3, "0003_applications"),
+    both!(4, "0004_sessions_and_tokens"),
+    both!(5, "0005_events"),
+];
 
 /// Newest schema version that this program knows.
 #[must_use]
