@@ -31,10 +31,11 @@ export async function startApache({ port, directives }) {
   fs.chmodSync(script, 0o755)
   fs.writeFileSync(path.join(folder, 'site', 'index.html'), '<!doctype html><title>Public</title><h1>Signed out of Apache</h1>')
   const asRoot = process.getuid() === 0 ? ['User www-data', 'Group www-data'] : []
-  const load = ['mpm_prefork', 'authn_core', 'authz_core', 'authz_user', 'dir', 'mime', 'cgi', 'auth_openidc']
-  const built = ['mpm_prefork', 'authn_core', 'authz_core', 'authz_user', 'dir', 'mime', 'cgi', 'auth_openidc'].filter((name) =>
+  // What is not there as a file is built in.
+  const load = ['mpm_prefork', 'authn_core', 'authz_core', 'authz_user', 'dir', 'mime', 'cgi', 'auth_openidc'].filter((name) =>
     fs.existsSync(path.join(modules, `mod_${name}.so`)),
   )
+  fs.writeFileSync(path.join(folder, 'mime.types'), 'text/html html\n')
   const config = [
     `ServerRoot "${folder}"`,
     `PidFile "${folder}/apache.pid"`,
@@ -42,8 +43,9 @@ export async function startApache({ port, directives }) {
     `ServerName 127.0.0.1:${port}`,
     `ErrorLog "${folder}/error.log"`,
     'LogLevel info',
-    ...load.filter((name) => built.includes(name)).map((name) => `LoadModule ${name}_module ${modules}/mod_${name}.so`),
+    ...load.map((name) => `LoadModule ${name}_module ${modules}/mod_${name}.so`),
     ...asRoot,
+    `TypesConfig "${folder}/mime.types"`,
     'StartServers 2',
     'MaxRequestWorkers 10',
     `DocumentRoot "${folder}/site"`,
@@ -65,6 +67,7 @@ export async function startApache({ port, directives }) {
   const child = startChild(BINARIES.find((name) => fs.existsSync(name)), ['-f', file, '-DFOREGROUND'], {
     env: { PATH: process.env.PATH },
     logFile: path.join(logFolder, 'apache.log'),
+    ownGroup: true,
   })
   const log = () => {
     const parts = [path.join(folder, 'error.log'), path.join(logFolder, 'apache.log')]

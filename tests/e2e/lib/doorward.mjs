@@ -27,7 +27,7 @@ export function onExit(action) {
 process.on('exit', () => {
   for (const child of children.values()) {
     try {
-      process.kill(child.pid, 'SIGKILL')
+      process.kill(child.ownGroup ? -child.pid : child.pid, 'SIGKILL')
     } catch {
       // It had ended by itself.
     }
@@ -42,11 +42,15 @@ process.on('exit', () => {
 })
 for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => process.exit(1))
 
-/** Starts a child that ends with this process at the latest; stdout and stderr go to `logFile`. */
-export function startChild(command, args, { env, logFile, cwd } = {}) {
+/**
+ * Starts a child that ends with this process at the latest; stdout and stderr go to `logFile`. `ownGroup` is for programs
+ * that signal their whole process group when they end.
+ */
+export function startChild(command, args, { env, logFile, cwd, ownGroup = false } = {}) {
   const output = fs.openSync(logFile, 'a')
-  const child = spawn(command, args, { env, cwd, stdio: ['ignore', output, output] })
+  const child = spawn(command, args, { env, cwd, detached: ownGroup, stdio: ['ignore', output, output] })
   fs.closeSync(output)
+  child.ownGroup = ownGroup
   children.set(child.pid, child)
   child.ended = new Promise((resolve) => {
     child.on('error', (error) => resolve({ error }))

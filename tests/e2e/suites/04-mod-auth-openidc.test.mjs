@@ -44,7 +44,6 @@ before(async () => {
       'OIDCPassRefreshToken On',
       'OIDCInfoHook iat access_token access_token_expires id_token userinfo refresh_token session',
       'OIDCDefaultLoggedOutURL ' + `${url}/index.html`,
-      'OIDCXForwardedHeaders None',
     ],
   })
 })
