@@ -36,6 +36,8 @@ mod keys;
 mod links;
 mod migrate;
 mod options;
+#[cfg(all(test, feature = "testing"))]
+mod plans;
 mod postgres_tls;
 mod pushed;
 mod scopes;

@@ -10,7 +10,7 @@ use doorward_domain::{GroupId, Timestamp, UserId};
 use crate::conn::{Conn, Tx};
 use crate::error::{Error, Result};
 use crate::fields::{Fields, group_ids_column, page, user_columns};
-use crate::sql::{Row, sql, sql_built};
+use crate::sql::{Query, Row, sql, sql_built};
 
 /// The counter that numbers users.
 const NUMBERS: &str = "user";
@@ -66,6 +66,22 @@ pub struct UserFilter {
     pub after: Option<UserId>,
     /// Size of the page, 1 to [`crate::MAX_PAGE`].
     pub limit: u32,
+}
+
+/// The statement that lists what the filter lets through.
+pub(crate) fn filtered(filter: &UserFilter) -> Query {
+    let mut query =
+        sql_built(concat!("SELECT ", user_columns!(), " FROM users AS u WHERE u.id > $1").to_owned())
+            .bind(filter.after.unwrap_or(UserId::from_uuid(uuid::Uuid::nil())));
+    if !filter.include_deleted {
+        query = query.push(" AND u.deleted_at IS NULL");
+    }
+    if let Some(search) = &filter.search {
+        let clause = format!(" AND u.search LIKE ${} ESCAPE '\\'", query.next_position());
+        query = query.push(&clause).bind(like(search));
+    }
+    let order = format!(" ORDER BY u.id LIMIT ${}", query.next_position());
+    query.push(&order).bind(page(filter.limit))
 }
 
 /// The user in a row that has the columns of `user_columns!`.
@@ -184,18 +200,7 @@ impl Conn {
     /// # Errors
     /// See [`Conn::user`].
     pub async fn list_users(&self, filter: &UserFilter) -> Result<Vec<User>> {
-        let mut query =
-            sql_built(concat!("SELECT ", user_columns!(), " FROM users AS u WHERE u.id > $1").to_owned())
-                .bind(filter.after.unwrap_or(UserId::from_uuid(uuid::Uuid::nil())));
-        if !filter.include_deleted {
-            query = query.push(" AND u.deleted_at IS NULL");
-        }
-        if let Some(search) = &filter.search {
-            let clause = format!(" AND u.search LIKE ${} ESCAPE '\\'", query.next_position());
-            query = query.push(&clause).bind(like(search));
-        }
-        let order = format!(" ORDER BY u.id LIMIT ${}", query.next_position());
-        let query = query.push(&order).bind(page(filter.limit));
+        let query = filtered(filter);
         let rows = if filter.search.is_some() {
             self.scan(query).await?
         } else {
