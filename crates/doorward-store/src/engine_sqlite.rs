@@ -710,8 +710,13 @@ fn data_version(conn: &Connection) -> Result<i64> {
 
 /// Copies a database into a file that appears under its name only when it is complete. Blocks.
 pub(crate) fn copy_database(from: &Connection, to: &Path) -> Result<()> {
+    static COPY: AtomicU64 = AtomicU64::new(0);
     let mut name = to.as_os_str().to_owned();
-    name.push(".partial");
+    name.push(format!(
+        ".{}-{}.partial",
+        std::process::id(),
+        COPY.fetch_add(1, Ordering::Relaxed)
+    ));
     let partial = PathBuf::from(name);
     let failed =
         |error: &std::io::Error| Error::unavailable(format!("cannot write {}: {error}", to.display()));

@@ -138,8 +138,10 @@ pub(crate) fn sqlite(conn: &mut Connection, path: &Path) -> Result<i64> {
     // Off so that a step may rebuild a table; each step ends with a check of all foreign keys.
     conn.execute_batch("PRAGMA foreign_keys = OFF")
         .map_err(|e| fault(&e))?;
-    for step in steps {
-        step_sqlite(conn, step)?;
+    // A new database comes into being as a whole, so that others who start meanwhile see none of it or all of it.
+    let together = if applied.is_empty() { steps.len().max(1) } else { 1 };
+    for steps in steps.chunks(together) {
+        steps_sqlite(conn, steps)?;
     }
     Ok(newest_version())
 }
@@ -204,50 +206,53 @@ fn pause() {
     std::thread::sleep(Duration::from_millis(50));
 }
 
-fn step_sqlite(conn: &mut Connection, step: &Migration) -> Result<()> {
-    let about = |error: rusqlite::Error| match fault(&error) {
-        Error::Engine(text) => Error::Engine(format!("migration {}: {text}", step.name)),
-        other => other,
-    };
+fn steps_sqlite(conn: &mut Connection, steps: &[Migration]) -> Result<()> {
     let tx = conn
         .transaction_with_behavior(TransactionBehavior::Exclusive)
-        .map_err(about)?;
+        .map_err(|e| fault(&e))?;
     tx.execute_batch(&format!(
         "PRAGMA application_id = {APPLICATION_ID};
          CREATE TABLE IF NOT EXISTS schema_migrations (
             version INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at INTEGER NOT NULL
          ) STRICT"
     ))
-    .map_err(about)?;
-    let taken: bool = tx
-        .query_row(
-            "SELECT EXISTS (SELECT 1 FROM schema_migrations WHERE version = ?1)",
-            [step.number],
-            |row| row.get(0),
-        )
-        .map_err(about)?;
-    if taken {
-        // Another process was faster.
-        return Ok(());
+    .map_err(|e| fault(&e))?;
+    for step in steps {
+        step_sqlite(&tx, step).map_err(|error| match fault(&error) {
+            Error::Engine(text) => Error::Engine(format!("migration {}: {text}", step.name)),
+            other => other,
+        })?;
     }
-    tx.execute_batch(&for_sqlite(step.sqlite)).map_err(about)?;
     let broken: i64 = tx
         .query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| {
             row.get(0)
         })
-        .map_err(about)?;
+        .map_err(|e| fault(&e))?;
     if broken > 0 {
+        let name = steps.last().map_or("", |step| step.name);
         return Err(Error::Engine(format!(
-            "migration {}: {broken} rows refer to rows that do not exist",
-            step.name
+            "migration {name}: {broken} rows refer to rows that do not exist"
         )));
     }
+    tx.commit().map_err(|e| fault(&e))
+}
+
+/// Takes one step, unless another process was faster.
+fn step_sqlite(tx: &Connection, step: &Migration) -> rusqlite::Result<()> {
+    let taken: bool = tx.query_row(
+        "SELECT EXISTS (SELECT 1 FROM schema_migrations WHERE version = ?1)",
+        [step.number],
+        |row| row.get(0),
+    )?;
+    if taken {
+        return Ok(());
+    }
+    tx.execute_batch(&for_sqlite(step.sqlite))?;
     tx.execute(
         "INSERT INTO schema_migrations(version, name, checksum, applied_at) VALUES (?1, ?2, ?3, unixepoch() * 1000)",
         (step.number, step.name, checksum(step)),
-    )
-    .map_err(about)?;
-    tx.commit().map_err(about)
+    )?;
+    Ok(())
 }
 
 // ----------------------------------------------------------------------------------------------------- PostgreSQL
@@ -494,7 +499,8 @@ mod tests {
     #[test]
     fn no_migration_uses_what_group_commit_or_one_of_the_engines_cannot_have() {
         for migration in MIGRATIONS {
-            let text = format!("{}{}", migration.sqlite, migration.postgres).to_uppercase();
+            let texts = for_sqlite(migration.sqlite) + &for_postgres(migration.postgres);
+            let text = texts.to_uppercase();
             for word in [
                 "DEFERR",
                 "WITHOUT ROWID",

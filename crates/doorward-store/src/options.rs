@@ -346,7 +346,7 @@ fn hide(url: &str, message: &str) -> String {
         .and_then(|info| info.split_once(':'))
         .map(|(_, password)| password);
     match password {
-        Some(password) if !password.is_empty() => {
+        Some(password) if password.len() >= 4 => {
             message.replace(&decode(password), "…").replace(password, "…")
         }
         _ => message.to_owned(),
