@@ -779,6 +779,7 @@ fn database_urls_are_checked_without_showing_them() {
         ("postgres://u:hunter2/x@db/d", "percent-encode / ? # @"),
         ("postgres://u:hun?ter2@db/d", "percent-encode / ? # @"),
         ("postgres://u:hunter2@x@db/d", "percent-encode / ? # @"),
+        ("postgres://u:a@h/hunter2@db", "percent-encode / ? # @"),
         ("postgres://u:hunter2", "has a host or port that is none"),
         ("postgres://u:hunter2/d", "has a host or port that is none"),
         ("postgres://u:hunter2@db", "names no database"),
