@@ -79,13 +79,35 @@ test('sign-out ends this session only; sign out everywhere ends the other browse
   await pages[0].waitForLoadState()
   assert.equal(await signedIn(pages[0]), false)
   assert.equal(await signedIn(pages[1]), true)
-  if (!(await pages[1].getByRole('button', { name: /sign out everywhere/i }).count())) await pressNamed(pages[1], /sessions/i)
-  await pressNamed(pages[1], /sign out everywhere/i)
+  await pages[1].goto(`${door.url}/if/user/sessions/`)
+  await pages[1].locator('summary').filter({ hasText: /sign out everywhere/i }).click()
+  await pages[1].locator('form', { has: pages[1].locator('input[name=session][value=all]') }).getByRole('button').click()
   await pages[1].waitForLoadState()
-  const confirm = pages[1].getByRole('button', { name: /sign out|confirm|yes/i })
-  if (/everywhere|confirm/i.test(pages[1].url()) && (await confirm.count())) await confirm.first().click()
   assert.equal(await signedIn(pages[2]), false, 'the other browser is out at once')
   for (const { problems } of contexts) assert.deepEqual(problems, [])
+})
+
+test('one session of several ends by its own button', async (t) => {
+  const other = new Visitor(door.url)
+  await other.signIn(BOB)
+  const { context, problems } = await openContext(browser, door)
+  t.after(() => context.close())
+  const page = await context.newPage()
+  await page.goto(`${door.url}/if/user/`)
+  await signInHere(page, BOB)
+  await page.waitForLoadState()
+  await page.goto(`${door.url}/if/user/sessions/`)
+  const rows = page.locator('tbody tr')
+  const before = await rows.count()
+  assert.ok(before >= 2, `bob sees both of his sessions, got ${before}`)
+  for (let index = 0; index < before; index += 1) {
+    if (/this one/i.test(await rows.nth(index).innerText())) continue
+    await rows.nth(index).getByRole('button').click()
+    break
+  }
+  await page.waitForLoadState()
+  assert.equal(await page.locator('tbody tr').count(), before - 1)
+  assert.deepEqual(problems, [])
 })
 
 test('a session cookie from before the sign-in does not become the session (fixation)', async () => {
