@@ -1,5 +1,8 @@
-//! Raw rates of the crypto library under this crate, as the yardstick of `cargo xtask bench`: signatures per second for
-//! each algorithm, and password hashes per second at given parameters, with N threads. Prints one line of JSON.
+//! Raw rates of the crypto library, as the yardstick of `cargo xtask bench`: signatures per second for each algorithm, and
+//! password hashes per second at given parameters, with N threads. Prints one line of JSON.
+//!
+//! `raw_sign_per_second` is the library alone, over bytes that are ready; `sign_per_second` is a whole token through this
+//! crate (header, base64url, signature); `argon2id_per_second` is a whole PHC string.
 //!
 //! `cargo run --release -p doorward-crypto --example rates -- [threads] [seconds] [memory KiB] [iterations]`
 #![expect(clippy::print_stdout, reason = "the line of JSON is what this program is for")]
@@ -10,6 +13,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256,
+    RsaEncoding, RsaKeyPair,
+};
 use doorward_crypto::jose::{Algorithm, SigningKey};
 use doorward_crypto::password::{Argon2Params, hash};
 use serde_json::{Map, Value, json};
@@ -39,12 +47,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut line = Map::new();
     line.insert("threads".to_owned(), threads.into());
     line.insert("seconds".to_owned(), seconds.into());
-    let mut signatures = Map::new();
+    let (mut raw, mut signatures) = (Map::new(), Map::new());
     for algorithm in Algorithm::SIGNING {
         let key = SigningKey::generate(algorithm)?;
         let rate = per_second(threads, time, || key.sign("at+jwt", CLAIMS).is_ok())?;
         signatures.insert(algorithm.to_string(), rate);
+        let sign = raw_signer(&key)?;
+        raw.insert(algorithm.to_string(), per_second(threads, time, sign)?);
     }
+    line.insert("raw_sign_per_second".to_owned(), raw.into());
     line.insert("sign_per_second".to_owned(), signatures.into());
     line.insert("argon2id".to_owned(), serde_json::to_value(argon2)?);
     let rate = per_second(threads, time, || {
@@ -53,6 +64,38 @@ fn main() -> Result<(), Box<dyn Error>> {
     line.insert("argon2id_per_second".to_owned(), rate);
     println!("{}", json!(line));
     Ok(())
+}
+
+/// The library's own signing with the same private key, over as many bytes as a token has before its signature.
+fn raw_signer(key: &SigningKey) -> Result<Box<dyn Fn() -> bool + Sync>, Box<dyn Error>> {
+    let token = key.sign("at+jwt", CLAIMS)?;
+    let message = token
+        .rsplit_once('.')
+        .map(|(input, _)| input.to_owned())
+        .ok_or("not a token")?;
+    let der = key.to_pkcs8()?;
+    let rsa = |padding: &'static dyn RsaEncoding, message: String| -> Result<_, Box<dyn Error>> {
+        let pair = RsaKeyPair::from_pkcs8(&der)?;
+        let sign = move || {
+            let mut signature = [0; 256];
+            pair.sign(padding, &SystemRandom::new(), message.as_bytes(), &mut signature)
+                .is_ok()
+        };
+        Ok(Box::new(sign))
+    };
+    Ok(match key.algorithm() {
+        Algorithm::RS256 => rsa(&RSA_PKCS1_SHA256, message)?,
+        Algorithm::PS256 => rsa(&RSA_PSS_SHA256, message)?,
+        Algorithm::ES256 => {
+            let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der)?;
+            Box::new(move || pair.sign(&SystemRandom::new(), message.as_bytes()).is_ok())
+        }
+        Algorithm::EdDSA => {
+            let pair = Ed25519KeyPair::from_pkcs8(&der)?;
+            Box::new(move || pair.try_sign(message.as_bytes()).is_ok())
+        }
+        _ => return Err("verify only".into()),
+    })
 }
 
 /// Runs `work` on that many threads for that long and answers with how often it ran per second, all threads together.
