@@ -14,28 +14,40 @@ struct Page {
     text: fn(&Workspace) -> Result<String, String>,
 }
 
-const PAGES: &[Page] = &[Page {
-    file: "docs/reference/cli.md",
-    text: cli::page,
-}];
+const PAGES: &[Page] = &[
+    Page {
+        file: "docs/reference/cli.md",
+        text: cli::page,
+    },
+    Page {
+        file: "docs/reference/doorward.toml",
+        text: |_| Ok(doorward_config::sample_file()),
+    },
+    Page {
+        file: "docs/reference/settings.md",
+        text: |_| Ok(doorward_config::reference_page()),
+    },
+];
 
-/// Writes every page that is not up to date.
+/// Writes every page that is not up to date, and goes on when one cannot be made.
 pub(crate) fn write(workspace: &Workspace) -> Result<bool, String> {
+    let mut all_made = true;
     for page in PAGES {
-        let text = (page.text)(workspace)?;
-        if workspace.read(page.file).ok().as_deref() == Some(text.as_str()) {
-            println!("{} is up to date", page.file);
-            continue;
+        match (page.text)(workspace) {
+            Err(error) => {
+                all_made = false;
+                println!("{} cannot be made: {error}", page.file);
+            }
+            Ok(text) if workspace.read(page.file).ok().as_deref() == Some(text.as_str()) => {
+                println!("{} is up to date", page.file);
+            }
+            Ok(text) => {
+                workspace.write(page.file, &text)?;
+                println!("{} written", page.file);
+            }
         }
-        let path = workspace.path(page.file);
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)
-                .map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
-        }
-        std::fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", page.file))?;
-        println!("{} written", page.file);
     }
-    Ok(true)
+    Ok(all_made)
 }
 
 /// Says which pages are stale; writes nothing.

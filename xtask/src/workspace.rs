@@ -51,6 +51,16 @@ impl Workspace {
             .map_err(|error| format!("cannot read {relative}: {error}"))
     }
 
+    /// Writes a file named relative to the root, with the folders above it.
+    pub(crate) fn write(&self, relative: &str, text: &str) -> Result<(), String> {
+        let path = self.path(relative);
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)
+                .map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+        }
+        std::fs::write(&path, text).map_err(|error| format!("cannot write {relative}: {error}"))
+    }
+
     /// Every file that is or would be committed, relative to the root, sorted. Files that were deleted but not yet
     /// committed are left out.
     pub(crate) fn files(&self) -> Result<Vec<String>, String> {

@@ -46,6 +46,9 @@ fn describe(program: &std::path::Path, command: &mut Vec<String>, text: &mut Str
         .output()
         .map_err(|error| format!("cannot start {}: {error}", program.display()))?;
     let help = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() || help.trim().is_empty() {
+        return Err(format!("`doorward {} --help` said nothing", command.join(" ")));
+    }
     let name = std::iter::once("doorward")
         .chain(command.iter().map(String::as_str))
         .collect::<Vec<_>>()

@@ -180,7 +180,7 @@ fn the_engine_is_matched_in_one_file() {
     assert!(source::problems(&[one()]).is_empty());
     assert_eq!(
         source::problems(&[one(), rust("crates/doorward-store/src/users.rs", arms)]).len(),
-        2
+        1
     );
 }
 
