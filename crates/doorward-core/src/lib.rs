@@ -1,1 +1,178 @@
-//! Use cases: load, decide, save.
+//! Use cases: load, decide, save. One cheap handle, [`Doorward`], that doors and the command line call.
+//!
+//! Lives here: wiring of rules, cryptography and storage; the ports `Clock`, `Entropy` and `Fetch`; the picture of the
+//! configuration in memory; jobs. Must not live here: HTTP server types, SQL text, HTML.
+
+pub mod admin;
+pub mod attempts;
+pub mod authorize;
+pub mod client_auth;
+pub mod device;
+pub mod error;
+pub mod events;
+pub mod explain;
+pub mod hashing;
+pub mod health;
+pub mod issue;
+pub mod jobs;
+pub mod keys;
+pub mod links;
+pub mod logout;
+pub mod metrics;
+pub mod passwords;
+pub mod picture;
+pub mod portal;
+pub mod ports;
+pub mod pushed;
+pub mod sessions;
+pub mod sign_in;
+pub mod start;
+pub mod token;
+pub mod token_use;
+
+use arc_swap::ArcSwap;
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
+
+use doorward_crypto::password::Argon2Params;
+use doorward_crypto::seal::Keyring;
+use doorward_domain::directory::Directory;
+use doorward_domain::{Id, Timestamp};
+use doorward_store::Store;
+
+pub use error::{Error, Fault, Refused, Result};
+pub use ports::{Clock, Entropy, Fetch, Ports};
+
+/// Who asks, as far as the network knows; part of every request that is recorded.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// Client address, after trusted proxies were taken into account.
+    pub ip: Option<IpAddr>,
+    /// `User-Agent`, shortened to 256 characters.
+    pub user_agent: Option<String>,
+}
+
+/// What the server is told once at start.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `public_url` without a trailing slash.
+    pub public_url: String,
+    /// Threads that hash passwords.
+    pub hashing_threads: usize,
+    /// Sign-ins that may wait for a hashing thread.
+    pub hashing_queue: usize,
+    /// Memory one hash may take, in KiB.
+    pub hashing_memory_kib: u32,
+    /// Warm sessions kept in memory.
+    pub session_cache: usize,
+}
+
+/// The one handle over all use cases. Cloning is cheap.
+#[derive(Clone)]
+pub struct Doorward {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    options: Options,
+    ports: Ports,
+    keyring: Keyring,
+    store: OnceLock<Store>,
+    directory: ArcSwap<Directory>,
+    keys: ArcSwap<keys::KeySet>,
+    hashing: hashing::Pool,
+    hash_params: OnceLock<Argon2Params>,
+    decoy: OnceLock<String>,
+    sessions: sessions::Cache,
+    refusals: events::Limiter,
+    inflight: sign_in::Inflight,
+    fetched_keys: client_auth::JwksCache,
+    metrics: metrics::Metrics,
+    status: health::Status,
+}
+
+impl Doorward {
+    /// Makes the handle; [`Doorward::start`] then connects it to its database.
+    #[must_use]
+    pub fn new(options: Options, ports: Ports, keyring: Keyring) -> Self {
+        let metrics = metrics::Metrics::new();
+        let hashing = hashing::Pool::new(
+            options.hashing_threads,
+            options.hashing_queue,
+            metrics.hashing.clone(),
+        );
+        let sessions = sessions::Cache::new(options.session_cache);
+        Self {
+            inner: Arc::new(Inner {
+                options,
+                ports,
+                keyring,
+                store: OnceLock::new(),
+                directory: ArcSwap::default(),
+                keys: ArcSwap::default(),
+                hashing,
+                hash_params: OnceLock::new(),
+                decoy: OnceLock::new(),
+                sessions,
+                refusals: events::Limiter::default(),
+                inflight: sign_in::Inflight::default(),
+                fetched_keys: client_auth::JwksCache::default(),
+                metrics,
+                status: health::Status::default(),
+            }),
+        }
+    }
+
+    /// The time, from the clock port.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.inner.ports.clock.now()
+    }
+
+    /// The configuration as it is now.
+    #[must_use]
+    pub fn directory(&self) -> Arc<Directory> {
+        self.inner.directory.load_full()
+    }
+
+    /// `public_url` without a trailing slash.
+    #[must_use]
+    pub fn public_url(&self) -> &str {
+        &self.inner.options.public_url
+    }
+
+    /// Counters and histograms.
+    #[must_use]
+    pub fn metrics(&self) -> &metrics::Metrics {
+        &self.inner.metrics
+    }
+
+    /// The store, once connected.
+    ///
+    /// # Errors
+    /// `Fault` of kind unavailable while the database has not been reached since the start.
+    pub fn store(&self) -> Result<&Store> {
+        self.inner
+            .store
+            .get()
+            .ok_or_else(|| Error::Fault(Fault::unavailable("the database has not been reached yet")))
+    }
+
+    pub(crate) fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0_u8; N];
+        self.inner.ports.entropy.fill(&mut bytes);
+        bytes
+    }
+
+    pub(crate) fn mint<K>(&self, now: Timestamp) -> Id<K> {
+        Id::mint(now, self.random())
+    }
+}
+
+impl std::fmt::Debug for Doorward {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Doorward")
+            .field("options", &self.inner.options)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,711 @@
+//! Applications and their clients.
+
+use serde_json::json;
+use std::collections::BTreeSet;
+
+use doorward_crypto::token::{self, Opaque, TokenKind};
+use doorward_domain::application::{Application, Audience};
+use doorward_domain::client::{
+    AccessTokenFormat, AuthMethod, Client, ClientKind, ClientSecret, ConsentMode, GrantType, IssuerMode,
+    Pkce, SigningAlgorithm, SubjectMode,
+};
+use doorward_domain::event::EventKind;
+use doorward_domain::group::GroupTree;
+use doorward_domain::{ApplicationId, Lifetime, text};
+use doorward_oidc::redirect::RedirectPattern;
+use doorward_oidc::scope;
+use doorward_store::Tx;
+
+use crate::admin::users::find_group;
+use crate::error::{Error, Result};
+use crate::events::About;
+use crate::picture::topic;
+use crate::{Doorward, Origin};
+
+/// What an application is made or changed with; `None` leaves a field as it is.
+#[derive(Clone, Debug, Default)]
+pub struct ApplicationChange {
+    /// Name for people.
+    pub name: Option<String>,
+    /// A sentence.
+    pub description: Option<String>,
+    /// Picture.
+    pub icon_url: Option<String>,
+    /// Where the tile leads.
+    pub launch_url: Option<String>,
+    /// Heading in the portal.
+    pub heading: Option<String>,
+    /// Kept out of the portal.
+    pub hidden: Option<bool>,
+    /// Audience: everyone.
+    pub everyone: Option<bool>,
+    /// Audience: groups by name, added.
+    pub allow_groups: Vec<String>,
+    /// Audience: people by name, added.
+    pub allow_users: Vec<String>,
+    /// Audience: groups by name, removed.
+    pub deny_groups: Vec<String>,
+    /// Audience: people by name, removed.
+    pub deny_users: Vec<String>,
+    /// The OAuth 2 side.
+    pub client: ClientChange,
+}
+
+/// The OAuth 2 side; `None` leaves a field as it is, a given list replaces.
+#[derive(Clone, Debug, Default)]
+pub struct ClientChange {
+    /// Public or confidential; makes a client when there was none.
+    pub kind: Option<ClientKind>,
+    /// Own choice of client id (imports).
+    pub client_id: Option<String>,
+    /// Own choice of a secret (imports); at least 16 characters.
+    pub client_secret: Option<String>,
+    /// Redirect URIs.
+    pub redirect_uris: Option<Vec<String>>,
+    /// Where to go after sign-out.
+    pub post_logout_redirect_uris: Option<Vec<String>>,
+    /// Authentication methods.
+    pub auth_methods: Option<BTreeSet<AuthMethod>>,
+    /// Inline keys.
+    pub jwks: Option<serde_json::Value>,
+    /// Keys by URL.
+    pub jwks_uri: Option<String>,
+    /// Grant types.
+    pub grant_types: Option<BTreeSet<GrantType>>,
+    /// Allowed scopes.
+    pub scopes: Option<BTreeSet<String>>,
+    /// PKCE rule.
+    pub pkce: Option<Pkce>,
+    /// Signature algorithm.
+    pub signing_algorithm: Option<SigningAlgorithm>,
+    /// Form of access tokens.
+    pub access_token_format: Option<AccessTokenFormat>,
+    /// Subject.
+    pub subject_mode: Option<SubjectMode>,
+    /// Issuer.
+    pub issuer_mode: Option<IssuerMode>,
+    /// Claims in the ID token.
+    pub id_token_claims: Option<bool>,
+    /// Consent.
+    pub consent: Option<ConsentMode>,
+    /// Lifetime of codes.
+    pub code_lifetime: Option<Lifetime>,
+    /// Lifetime of access tokens.
+    pub access_token_lifetime: Option<Lifetime>,
+    /// Lifetime of refresh tokens.
+    pub refresh_token_lifetime: Option<Lifetime>,
+    /// Lifetime of ID tokens.
+    pub id_token_lifetime: Option<Lifetime>,
+    /// Back-channel logout.
+    pub backchannel_logout_uri: Option<String>,
+    /// Front-channel logout.
+    pub frontchannel_logout_uri: Option<String>,
+    /// Resources.
+    pub resources: Option<BTreeSet<String>>,
+}
+
+impl ClientChange {
+    fn wants_client(&self) -> bool {
+        self.kind.is_some()
+            || self.redirect_uris.is_some()
+            || self.grant_types.is_some()
+            || self.client_id.is_some()
+    }
+}
+
+/// An application right after it was made: the only moment at which the secret is known.
+#[derive(Clone, Debug)]
+pub struct Created {
+    /// The record.
+    pub application: Application,
+    /// The client secret, shown once; `None` for public clients and applications without a client.
+    pub client_secret: Option<String>,
+}
+
+impl Doorward {
+    /// All applications; with `deleted` also those in the bin.
+    ///
+    /// # Errors
+    /// `Fault` when the database is away.
+    pub async fn list_applications(&self, deleted: bool) -> Result<Vec<Application>> {
+        let mut list = self.store()?.read().applications(deleted).await?;
+        list.sort_by(|a, b| a.slug.cmp(&b.slug));
+        Ok(list)
+    }
+
+    /// An application by slug or id.
+    ///
+    /// # Errors
+    /// `NotFound` with the nearest slug.
+    pub async fn find_application(&self, wanted: &str) -> Result<Application> {
+        let conn = self.store()?.read();
+        if let Ok(id) = wanted.parse::<ApplicationId>()
+            && let Some(application) = conn.application(id).await?
+        {
+            return Ok(application);
+        }
+        if let Some(application) = conn.application_by_slug(wanted, false).await? {
+            return Ok(application);
+        }
+        let all = conn.applications(false).await?;
+        let hint = text::nearest(wanted, all.iter().map(|application| application.slug.as_str()))
+            .map_or(String::new(), |slug| format!("; did you mean `{slug}`?"));
+        Err(Error::NotFound(format!(
+            "there is no application `{wanted}`{hint}"
+        )))
+    }
+
+    /// Makes an application; with a client when the change speaks of one.
+    ///
+    /// # Errors
+    /// `Invalid` naming the field.
+    pub async fn create_application(&self, slug: &str, change: &ApplicationChange) -> Result<Created> {
+        text::check_slug(slug).map_err(Error::Invalid)?;
+        let now = self.now();
+        let mut application = Application {
+            id: self.mint(now),
+            slug: slug.to_owned(),
+            name: slug.to_owned(),
+            description: String::new(),
+            icon_url: None,
+            launch_url: None,
+            heading: None,
+            hidden: false,
+            audience: Audience::default(),
+            client: None,
+            secrets: Vec::new(),
+            created_at: now,
+            updated_at: now,
+            deleted_at: None,
+        };
+        let tx = self.store()?.begin().await?;
+        self.apply_change(&tx, &mut application, change).await?;
+        let client_secret = self.first_secret(&mut application, &change.client)?;
+        tx.add_application(&application)
+            .await
+            .map_err(|error| conflict(error, &application))?;
+        for secret in &application.secrets {
+            tx.add_secret(application.id, secret).await?;
+        }
+        self.note_application(&tx, &application, "created").await?;
+        tx.commit().await?;
+        self.refresh_directory_now(now).await?;
+        Ok(Created {
+            application,
+            client_secret,
+        })
+    }
+
+    fn first_secret(&self, application: &mut Application, change: &ClientChange) -> Result<Option<String>> {
+        let Some(client) = &application.client else {
+            return Ok(None);
+        };
+        let uses_secret = client.auth_methods.iter().any(|method| {
+            matches!(
+                method,
+                AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost
+            )
+        });
+        if client.kind == ClientKind::Public || !uses_secret {
+            return Ok(None);
+        }
+        let text = match &change.client_secret {
+            Some(own) if own.chars().count() < 16 => {
+                return Err(Error::Invalid(
+                    "client secret has fewer than 16 characters".into(),
+                ));
+            }
+            Some(own) => own.clone(),
+            None => Opaque::mint(TokenKind::ClientSecret, &self.random())
+                .text()
+                .to_owned(),
+        };
+        application.secrets.push(self.secret(&text, None));
+        Ok(Some(text))
+    }
+
+    fn secret(&self, text: &str, expires_at: Option<doorward_domain::Timestamp>) -> ClientSecret {
+        let now = self.now();
+        let count = text.chars().count();
+        ClientSecret {
+            id: self.mint(now),
+            digest: *token::digest(text).bytes(),
+            hint: text.chars().skip(count.saturating_sub(4)).collect(),
+            created_at: now,
+            expires_at,
+        }
+    }
+
+    /// Changes an application.
+    ///
+    /// # Errors
+    /// `Invalid` naming the field.
+    pub async fn update_application(&self, id: ApplicationId, change: &ApplicationChange) -> Result<Created> {
+        let now = self.now();
+        let tx = self.store()?.begin().await?;
+        let Some(mut application) = tx.application(id).await? else {
+            return Err(Error::NotFound("there is no such application".into()));
+        };
+        let had_client = application.client.is_some();
+        self.apply_change(&tx, &mut application, change).await?;
+        application.updated_at = now;
+        let needs_secret = application.secrets.is_empty() || change.client.client_secret.is_some();
+        let client_secret = if needs_secret || !had_client {
+            self.first_secret(&mut application, &change.client)?
+        } else {
+            None
+        };
+        tx.save_application(&application)
+            .await
+            .map_err(|error| conflict(error, &application))?;
+        if client_secret.is_some()
+            && let Some(secret) = application.secrets.last()
+        {
+            tx.add_secret(id, secret).await?;
+        }
+        self.note_application(&tx, &application, "changed").await?;
+        tx.commit().await?;
+        self.refresh_directory_now(now).await?;
+        Ok(Created {
+            application,
+            client_secret,
+        })
+    }
+
+    async fn apply_change(
+        &self,
+        tx: &Tx,
+        application: &mut Application,
+        change: &ApplicationChange,
+    ) -> Result<()> {
+        if let Some(name) = &change.name {
+            application.name.clone_from(name);
+        }
+        text::check_visible("name", &application.name, 100).map_err(Error::Invalid)?;
+        if let Some(description) = &change.description {
+            if description.chars().count() > 500 {
+                return Err(Error::Invalid("description has more than 500 characters".into()));
+            }
+            application.description.clone_from(description);
+        }
+        set_url(&mut application.icon_url, "icon", change.icon_url.as_deref())?;
+        set_url(
+            &mut application.launch_url,
+            "launch URL",
+            change.launch_url.as_deref(),
+        )?;
+        if let Some(heading) = &change.heading {
+            application.heading = Some(heading.clone()).filter(|heading| !heading.is_empty());
+        }
+        if let Some(hidden) = change.hidden {
+            application.hidden = hidden;
+        }
+        self.apply_audience(tx, &mut application.audience, change).await?;
+        if application.client.is_none() && change.client.wants_client() {
+            let kind = change.client.kind.unwrap_or(ClientKind::Confidential);
+            let id: [u8; 20] = self.random();
+            let client_id = id.iter().map(|byte| format!("{byte:02x}")).collect();
+            application.client = Some(Client::new(client_id, kind));
+        }
+        if let Some(client) = &mut application.client {
+            let custom: Vec<String> = tx
+                .custom_scopes()
+                .await?
+                .into_iter()
+                .map(|scope| scope.name)
+                .collect();
+            apply_client(client, &change.client, &custom)?;
+        }
+        Ok(())
+    }
+
+    async fn apply_audience(
+        &self,
+        tx: &Tx,
+        audience: &mut Audience,
+        change: &ApplicationChange,
+    ) -> Result<()> {
+        if let Some(everyone) = change.everyone {
+            audience.everyone = everyone;
+        }
+        let tree = GroupTree::new(tx.groups(false).await?);
+        for name in &change.allow_groups {
+            audience.groups.insert(find_group(&tree, name)?);
+        }
+        for name in &change.deny_groups {
+            audience.groups.remove(&find_group(&tree, name)?);
+        }
+        for (name, allow) in change
+            .allow_users
+            .iter()
+            .map(|n| (n, true))
+            .chain(change.deny_users.iter().map(|n| (n, false)))
+        {
+            let by_name = tx.user_by_username(name).await?;
+            let user = match by_name {
+                Some(user) => Some(user),
+                None => tx.user_by_email(name).await?,
+            };
+            let Some(user) = user else {
+                return Err(Error::NotFound(format!("there is no user `{name}`")));
+            };
+            if allow {
+                audience.users.insert(user.id);
+            } else {
+                audience.users.remove(&user.id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a secret; the older ones keep working for `overlap` (RFC-less practice: clients switch in their own time).
+    ///
+    /// # Errors
+    /// `Invalid` when the application has no confidential client.
+    pub async fn rotate_secret(&self, id: ApplicationId, overlap: Lifetime) -> Result<Created> {
+        let now = self.now();
+        let tx = self.store()?.begin().await?;
+        let Some(mut application) = tx.application(id).await? else {
+            return Err(Error::NotFound("there is no such application".into()));
+        };
+        if application
+            .client
+            .as_ref()
+            .is_none_or(|client| client.kind == ClientKind::Public)
+        {
+            return Err(Error::Invalid(format!(
+                "`{}` has no confidential client, so it has no secret",
+                application.slug
+            )));
+        }
+        let until = now.plus(overlap);
+        for old in &mut application.secrets {
+            if old.expires_at.is_none_or(|at| until < at) {
+                tx.expire_secret(old.id, until).await?;
+                old.expires_at = Some(until);
+            }
+        }
+        let text = Opaque::mint(TokenKind::ClientSecret, &self.random())
+            .text()
+            .to_owned();
+        let secret = self.secret(&text, None);
+        tx.add_secret(id, &secret).await?;
+        application.secrets.push(secret);
+        let details = json!({ "what": "rotated", "old_until": until.to_string() });
+        let about = About {
+            application: Some(id),
+            details,
+            ..About::default()
+        };
+        tx.add_event(&self.event(EventKind::SecretChanged, about, &Origin::default(), now))
+            .await?;
+        tx.changed(topic::DIRECTORY, &id.to_string(), now);
+        tx.commit().await?;
+        self.refresh_directory_now(now).await?;
+        Ok(Created {
+            application,
+            client_secret: Some(text),
+        })
+    }
+
+    /// Puts an application into the bin; its tokens end.
+    ///
+    /// # Errors
+    /// `Fault` when the database is away.
+    pub async fn delete_application(&self, id: ApplicationId) -> Result<()> {
+        let now = self.now();
+        let tx = self.store()?.begin().await?;
+        let Some(application) = tx.application(id).await? else {
+            return Err(Error::NotFound("there is no such application".into()));
+        };
+        tx.delete_application(id, now).await?;
+        tx.end_families_of_application(id, "application deleted", now)
+            .await?;
+        self.note_application(&tx, &application, "deleted").await?;
+        tx.commit().await?;
+        self.refresh_directory_now(now).await
+    }
+
+    /// Takes an application out of the bin.
+    ///
+    /// # Errors
+    /// `Invalid` when the slug was taken meanwhile.
+    pub async fn restore_application(&self, id: ApplicationId) -> Result<()> {
+        let now = self.now();
+        let tx = self.store()?.begin().await?;
+        let Some(application) = tx.application(id).await? else {
+            return Err(Error::NotFound("there is no such application".into()));
+        };
+        tx.restore_application(id, now)
+            .await
+            .map_err(|error| conflict(error, &application))?;
+        self.note_application(&tx, &application, "restored").await?;
+        tx.commit().await?;
+        self.refresh_directory_now(now).await
+    }
+
+    async fn note_application(&self, tx: &Tx, application: &Application, what: &str) -> Result<()> {
+        let now = self.now();
+        let details = json!({ "what": what, "slug": application.slug });
+        let about = About {
+            application: Some(application.id),
+            details,
+            ..About::default()
+        };
+        tx.add_event(&self.event(EventKind::ApplicationChanged, about, &Origin::default(), now))
+            .await?;
+        tx.changed(topic::DIRECTORY, &application.id.to_string(), now);
+        Ok(())
+    }
+}
+
+fn conflict(error: doorward_store::Error, application: &Application) -> Error {
+    if error.is_conflict_on("applications", "slug") {
+        return Error::Invalid(format!("slug `{}` is taken", application.slug));
+    }
+    if error.is_conflict_on("clients", "client_id") {
+        let client_id = application
+            .client
+            .as_ref()
+            .map_or("", |client| client.client_id.as_str());
+        return Error::Invalid(format!("client_id `{client_id}` is taken"));
+    }
+    error.into()
+}
+
+fn set_url(field: &mut Option<String>, name: &str, given: Option<&str>) -> Result<()> {
+    let Some(given) = given else { return Ok(()) };
+    if given.is_empty() {
+        *field = None;
+        return Ok(());
+    }
+    *field = Some(check_web_url(name, given)?);
+    Ok(())
+}
+
+/// An absolute http or https URL without credentials.
+fn check_web_url(name: &str, given: &str) -> Result<String> {
+    let parsed = url::Url::parse(given).ok().filter(|url| {
+        matches!(url.scheme(), "https" | "http")
+            && url.host().is_some()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && given.len() <= 2048
+    });
+    match parsed {
+        Some(_) => Ok(given.to_owned()),
+        None => Err(Error::Invalid(format!(
+            "{name} `{given}` is not usable; expected an http or https URL"
+        ))),
+    }
+}
+
+fn apply_client(client: &mut Client, change: &ClientChange, custom: &[String]) -> Result<()> {
+    if let Some(kind) = change.kind
+        && kind != client.kind
+    {
+        let defaults = Client::new(String::new(), kind);
+        client.kind = kind;
+        client.auth_methods = defaults.auth_methods;
+    }
+    if let Some(id) = &change.client_id {
+        if id.is_empty() || id.len() > 255 || !id.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(Error::Invalid(format!(
+                "client_id `{id}` is not usable; expected 1 to 255 visible ASCII characters"
+            )));
+        }
+        client.client_id.clone_from(id);
+    }
+    if let Some(uris) = &change.redirect_uris {
+        client.redirect_uris = check_redirects("redirect URI", uris)?;
+    }
+    if let Some(uris) = &change.post_logout_redirect_uris {
+        client.post_logout_redirect_uris = check_redirects("post-logout redirect URI", uris)?;
+    }
+    apply_keys(client, change)?;
+    copy(&mut client.grant_types, change.grant_types.as_ref());
+    copy(&mut client.pkce, change.pkce.as_ref());
+    copy(&mut client.signing_algorithm, change.signing_algorithm.as_ref());
+    copy(
+        &mut client.access_token_format,
+        change.access_token_format.as_ref(),
+    );
+    copy(&mut client.subject_mode, change.subject_mode.as_ref());
+    copy(&mut client.issuer_mode, change.issuer_mode.as_ref());
+    copy(&mut client.id_token_claims, change.id_token_claims.as_ref());
+    copy(&mut client.consent, change.consent.as_ref());
+    apply_scopes(client, change, custom)?;
+    apply_lifetimes(client, change)?;
+    set_url(
+        &mut client.backchannel_logout_uri,
+        "back-channel logout URI",
+        change.backchannel_logout_uri.as_deref(),
+    )?;
+    set_url(
+        &mut client.frontchannel_logout_uri,
+        "front-channel logout URI",
+        change.frontchannel_logout_uri.as_deref(),
+    )?;
+    check_client(client)
+}
+
+fn copy<T: Clone>(field: &mut T, given: Option<&T>) {
+    if let Some(given) = given {
+        field.clone_from(given);
+    }
+}
+
+fn check_redirects(name: &str, uris: &[String]) -> Result<Vec<String>> {
+    if uris.len() > 100 {
+        return Err(Error::Invalid(format!(
+            "there are {} {name}s; expected at most 100",
+            uris.len()
+        )));
+    }
+    for uri in uris {
+        RedirectPattern::parse(uri)
+            .map_err(|problem| Error::Invalid(format!("{name} `{uri}`: {problem}")))?;
+    }
+    Ok(uris.to_vec())
+}
+
+fn apply_keys(client: &mut Client, change: &ClientChange) -> Result<()> {
+    if let Some(methods) = &change.auth_methods {
+        client.auth_methods.clone_from(methods);
+    }
+    if let Some(jwks) = &change.jwks {
+        let set: doorward_crypto::jose::JwkSet = serde_json::from_value(jwks.clone()).map_err(|problem| {
+            Error::Invalid(format!("jwks is not a JWK set with public keys: {problem}"))
+        })?;
+        if set.keys().is_empty() {
+            return Err(Error::Invalid("jwks holds no usable key".into()));
+        }
+        // Stored as read: members that do not belong into a public key are gone.
+        client.jwks = serde_json::to_value(&set).ok();
+        client.jwks_uri = None;
+    }
+    if let Some(uri) = &change.jwks_uri {
+        client.jwks_uri = if uri.is_empty() {
+            None
+        } else {
+            Some(check_web_url("jwks_uri", uri)?)
+        };
+        if client.jwks_uri.is_some() {
+            client.jwks = None;
+        }
+    }
+    Ok(())
+}
+
+fn apply_scopes(client: &mut Client, change: &ClientChange, custom: &[String]) -> Result<()> {
+    if let Some(scopes) = &change.scopes {
+        for name in scopes {
+            let known = scope::is_standard(name) || custom.contains(name);
+            if !known {
+                let all = scope::STANDARD
+                    .iter()
+                    .map(|standard| standard.name)
+                    .chain(custom.iter().map(String::as_str));
+                let hint = text::nearest(name, all)
+                    .map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+                return Err(Error::Invalid(format!(
+                    "scope `{name}` does not exist{hint}; `doorward scope create` makes one"
+                )));
+            }
+        }
+        client.scopes.clone_from(scopes);
+    }
+    if let Some(resources) = &change.resources {
+        for resource in resources {
+            let fits =
+                url::Url::parse(resource).is_ok_and(|url| url.fragment().is_none()) && resource.len() <= 2048;
+            if !fits {
+                return Err(Error::Invalid(format!(
+                    "resource `{resource}` is not an absolute URI without a fragment"
+                )));
+            }
+        }
+        client.resources.clone_from(resources);
+    }
+    Ok(())
+}
+
+fn apply_lifetimes(client: &mut Client, change: &ClientChange) -> Result<()> {
+    let lifetimes = &mut client.lifetimes;
+    let fields = [
+        (
+            "code lifetime",
+            &mut lifetimes.code,
+            change.code_lifetime,
+            Lifetime::from_minutes(10),
+        ),
+        (
+            "access token lifetime",
+            &mut lifetimes.access_token,
+            change.access_token_lifetime,
+            Lifetime::from_days(1),
+        ),
+        (
+            "refresh token lifetime",
+            &mut lifetimes.refresh_token,
+            change.refresh_token_lifetime,
+            Lifetime::from_days(366),
+        ),
+        (
+            "ID token lifetime",
+            &mut lifetimes.id_token,
+            change.id_token_lifetime,
+            Lifetime::from_days(1),
+        ),
+    ];
+    for (name, field, given, longest) in fields {
+        let Some(given) = given else { continue };
+        if given < Lifetime::from_seconds(1) || given > longest {
+            return Err(Error::Invalid(format!(
+                "{name} is {given}; expected 1s to {longest}"
+            )));
+        }
+        *field = given;
+    }
+    Ok(())
+}
+
+/// Rules that hold for the client as a whole.
+fn check_client(client: &Client) -> Result<()> {
+    let problem = match client.kind {
+        ClientKind::Public if client.auth_methods != BTreeSet::from([AuthMethod::None]) => Some(
+            "a public client authenticates with `none` only; make it confidential to use a secret or a key",
+        ),
+        ClientKind::Public if client.grant_types.contains(&GrantType::ClientCredentials) => {
+            Some("a public client cannot use client_credentials; make it confidential")
+        }
+        ClientKind::Public if client.pkce == Pkce::Optional => {
+            Some("PKCE is required for public clients and cannot be switched off")
+        }
+        ClientKind::Confidential
+            if client.auth_methods.is_empty() || client.auth_methods.contains(&AuthMethod::None) =>
+        {
+            Some("a confidential client needs client_secret_basic, client_secret_post or private_key_jwt")
+        }
+        ClientKind::Confidential
+            if client.auth_methods.contains(&AuthMethod::PrivateKeyJwt)
+                && client.jwks.is_none()
+                && client.jwks_uri.is_none() =>
+        {
+            Some("private_key_jwt needs --jwks-file or --jwks-uri")
+        }
+        _ => None,
+    };
+    problem.map_or(Ok(()), |problem| Err(Error::Invalid(problem.to_owned())))
+}
+
+impl Doorward {
+    /// Issuer of an application that has a client.
+    #[must_use]
+    pub fn issuer_of(&self, application: &Application) -> Option<String> {
+        application
+            .client
+            .as_ref()
+            .map(|client| self.issuer(&application.slug, client))
+    }
+}

@@ -1,0 +1,129 @@
+//! Sealing attempts into pages and progress into URLs, so that visitors write nothing before they sign in.
+
+use serde::{Deserialize, Serialize};
+
+use doorward_domain::attempt::{self, Attempt, Purpose};
+use doorward_domain::{Reason, SessionId, Timestamp};
+
+use crate::Doorward;
+
+const ATTEMPT: &str = "attempt";
+const PROGRESS: &str = "authorize-progress";
+const KNOWN: &str = "known-browser";
+/// Longest sealed text that is looked at.
+const LONGEST: usize = 32 * 1024;
+
+/// What a person already did for one authorization request; sealed into its URL.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// When the sign-in page was asked for; a session proved since then counts as reauthenticated.
+    pub asked_at: Option<Timestamp>,
+    /// The account was chosen, in this session.
+    pub selected_in: Option<SessionId>,
+    /// The consent was given, in this session.
+    pub consented_in: Option<SessionId>,
+}
+
+/// A browser from which accounts signed in before.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct KnownBrowser {
+    /// Random name of the browser.
+    pub id: String,
+    /// Accounts, latest first; at most [`KnownBrowser::MOST`].
+    pub users: Vec<doorward_domain::UserId>,
+}
+
+impl KnownBrowser {
+    /// Accounts remembered per browser.
+    pub const MOST: usize = 8;
+}
+
+impl Doorward {
+    /// Seals an attempt for a hidden form field.
+    #[must_use]
+    pub fn seal_attempt(&self, attempt: &Attempt) -> String {
+        let bytes = serde_json::to_vec(attempt).unwrap_or_default();
+        self.inner.keyring.seal_text(ATTEMPT, &self.random(), &bytes)
+    }
+
+    /// Opens a sealed attempt and checks it against the request it came back in.
+    ///
+    /// # Errors
+    /// The reason why the page has to be opened again.
+    pub fn open_attempt(
+        &self,
+        sealed: &str,
+        purpose: Purpose,
+        browser: Option<&str>,
+        session: Option<SessionId>,
+    ) -> std::result::Result<Attempt, Reason> {
+        if sealed.len() > LONGEST {
+            return Err(Reason::AttemptExpired);
+        }
+        let bytes = self
+            .inner
+            .keyring
+            .open_text(ATTEMPT, sealed)
+            .map_err(|_| Reason::AttemptExpired)?;
+        let attempt: Attempt = serde_json::from_slice(&bytes).map_err(|_| Reason::AttemptExpired)?;
+        let digest = browser.map(|cookie| doorward_crypto::token::digest(cookie).hex());
+        attempt::check(&attempt, purpose, digest.as_deref(), session, self.now())?;
+        Ok(attempt)
+    }
+
+    /// A new attempt for this browser.
+    #[must_use]
+    pub fn new_attempt(
+        &self,
+        purpose: Purpose,
+        browser: &str,
+        session: Option<SessionId>,
+        next: String,
+    ) -> Attempt {
+        Attempt {
+            purpose,
+            opened_at: self.now(),
+            browser: doorward_crypto::token::digest(browser).hex(),
+            session,
+            next,
+            data: serde_json::Value::Null,
+        }
+    }
+
+    /// A random value for the browser's own cookie.
+    #[must_use]
+    pub fn new_browser(&self) -> String {
+        let bytes: [u8; 16] = self.random();
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    pub(crate) fn seal_progress(&self, progress: &Progress) -> String {
+        let bytes = serde_json::to_vec(progress).unwrap_or_default();
+        self.inner.keyring.seal_text(PROGRESS, &self.random(), &bytes)
+    }
+
+    pub(crate) fn open_progress(&self, sealed: Option<&str>) -> Progress {
+        let Some(sealed) = sealed.filter(|text| text.len() <= 2048) else {
+            return Progress::default();
+        };
+        let Ok(bytes) = self.inner.keyring.open_text(PROGRESS, sealed) else {
+            return Progress::default();
+        };
+        let progress: Progress = serde_json::from_slice(&bytes).unwrap_or_default();
+        let too_old = progress
+            .asked_at
+            .is_some_and(|asked| self.now().millis_since(asked) > attempt::ATTEMPT_LIFETIME.millis());
+        if too_old { Progress::default() } else { progress }
+    }
+
+    pub(crate) fn seal_known(&self, known: &KnownBrowser) -> String {
+        let bytes = serde_json::to_vec(known).unwrap_or_default();
+        self.inner.keyring.seal_text(KNOWN, &self.random(), &bytes)
+    }
+
+    pub(crate) fn open_known(&self, sealed: Option<&str>) -> Option<KnownBrowser> {
+        let sealed = sealed.filter(|text| text.len() <= 4096)?;
+        let bytes = self.inner.keyring.open_text(KNOWN, sealed).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+}

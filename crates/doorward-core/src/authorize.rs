@@ -1,0 +1,795 @@
+//! The authorization endpoint: request in, one outcome out. Anonymous visits write nothing.
+
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use doorward_crypto::token::{self, Opaque, TokenKind};
+use doorward_domain::access::{self, Person};
+use doorward_domain::application::Application;
+use doorward_domain::attempt::{Attempt, Purpose};
+use doorward_domain::client::{Client, ConsentMode, IssuerMode};
+use doorward_domain::event::EventKind;
+use doorward_domain::token::{CodeRecord, Family, Grant};
+use doorward_domain::{ApplicationId, Reason, SessionId, Timestamp, UserId};
+use doorward_oidc::authorize::{
+    self, Authorize, AuthorizeErrorCode, AuthorizeRequest, ErrorRedirect, Page, Prompt, ReadError, Response,
+    Rules, Visitor,
+};
+use doorward_oidc::claims;
+use doorward_oidc::params::Params;
+use doorward_store::Tx;
+
+use crate::attempts::Progress;
+use crate::error::{Fault, Refused, Result};
+use crate::events::About;
+use crate::sessions::Visit;
+use crate::{Doorward, Origin};
+
+/// Path of the authorization endpoint.
+pub const PATH: &str = "/application/o/authorize/";
+/// Path of the sign-in page.
+pub const SIGN_IN: &str = "/if/flow/sign-in/";
+/// Parameter that carries sealed progress; never part of what a client sends.
+pub const PROGRESS: &str = "dw_progress";
+
+/// A call of the endpoint.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// Query or form.
+    pub params: Params,
+    /// Session of the browser, if any.
+    pub visit: Option<&'a Visit>,
+    /// The browser's own cookie.
+    pub browser: &'a str,
+    /// Where it came from.
+    pub origin: &'a Origin,
+}
+
+/// What the browser gets.
+#[derive(Debug)]
+pub enum Outcome {
+    /// A page of ours; nothing goes to the client.
+    Refused(Box<Refused>),
+    /// Back to the client with a code or an error.
+    Return(Response),
+    /// To the sign-in page, then back here.
+    SignIn {
+        /// Path with query on this server.
+        location: String,
+    },
+    /// Ask which account.
+    SelectAccount(Box<Question>),
+    /// Ask for consent.
+    Consent(Box<Question>),
+}
+
+/// A page that asks the signed-in person something about an application.
+#[derive(Debug)]
+pub struct Question {
+    /// To seal into the form.
+    pub attempt: Attempt,
+    /// Who asks.
+    pub application: Arc<Application>,
+    /// Who answers.
+    pub person: Arc<Person>,
+    /// Everything the client would get, with the descriptions of custom scopes.
+    pub scopes: Vec<(String, Option<String>)>,
+    /// Where the browser goes afterwards, as far as people need to know it.
+    pub return_host: String,
+}
+
+/// What a sign-in page says about where one is going.
+#[derive(Clone, Debug, Default)]
+pub struct Destination {
+    /// The application behind the request.
+    pub application: Option<Arc<Application>>,
+    /// `login_hint`.
+    pub login_hint: Option<String>,
+    /// `ui_locales`, best first.
+    pub ui_locales: Vec<String>,
+}
+
+struct Ready {
+    application: Arc<Application>,
+    params: Params,
+    pushed: Option<[u8; 32]>,
+    own: Params,
+}
+
+impl Doorward {
+    /// Issuer of an application's tokens.
+    #[must_use]
+    pub fn issuer(&self, slug: &str, client: &Client) -> String {
+        match client.issuer_mode {
+            IssuerMode::Application => format!("{}/application/o/{slug}/", self.public_url()),
+            IssuerMode::Global => format!("{}/", self.public_url()),
+        }
+    }
+
+    /// Handles one authorization request.
+    ///
+    /// # Errors
+    /// `Fault` when the database is away.
+    pub async fn authorize(&self, call: Call<'_>) -> Result<Outcome> {
+        let ready = match self.load_request(&call).await? {
+            Ok(ready) => ready,
+            Err(page) => return Ok(self.refuse_page(page, None, call.origin).await),
+        };
+        let application = Arc::clone(&ready.application);
+        let Some(client) = application.client.as_ref() else {
+            return Err(Fault::internal("an application without a client was found by client id").into());
+        };
+        let issuer = self.issuer(&application.slug, client);
+        let directory = self.directory();
+        let known = |scope: &str| directory.scopes.contains_key(scope);
+        let rules = Rules {
+            issuer: &issuer,
+            custom_scopes: &known,
+            known_acr: claims::ACR_KNOWN,
+        };
+        let request = match authorize::read(&ready.params, client, &rules) {
+            Ok(request) => request,
+            Err(ReadError::Page(page)) => {
+                return Ok(self.refuse_page(page, Some(&application), call.origin).await);
+            }
+            Err(ReadError::Return(error)) => {
+                return Ok(self.return_error(&error, &application, call.origin).await);
+            }
+        };
+        let progress = self.open_progress(ready.own.get(PROGRESS));
+        self.decide(&call, &ready, &application, client, &request, progress)
+            .await
+    }
+
+    async fn decide(
+        &self,
+        call: &Call<'_>,
+        ready: &Ready,
+        application: &Arc<Application>,
+        client: &Client,
+        request: &AuthorizeRequest,
+        progress: Progress,
+    ) -> Result<Outcome> {
+        let now = self.now();
+        let hint = self.hint_subject(request.id_token_hint.as_deref(), client);
+        let Some(visit) = call.visit else {
+            let decision = authorize::authorize(request, client, Visitor::Anonymous, hint.as_deref(), now);
+            return Ok(match decision {
+                Authorize::Return(error) => self.return_error(&error, application, call.origin).await,
+                _ => Outcome::SignIn {
+                    location: self.sign_in_location(&ready.own, Again::No),
+                },
+            });
+        };
+        let person = &visit.person;
+        let subject = claims::subject_of(client.subject_mode, &person.user).unwrap_or_default();
+        let granted = self
+            .remembered(client, person.user.id, application.id, now)
+            .await?;
+        let session = visit.session.id;
+        let visitor = Visitor::SignedIn {
+            subject: &subject,
+            auth_time: visit.session.authentication.at,
+            granted: granted.as_ref(),
+            reauthenticated: progress
+                .asked_at
+                .is_some_and(|asked| visit.session.authentication.at >= asked),
+            account_selected: progress.selected_in == Some(session),
+            consented: progress.consented_in == Some(session),
+        };
+        let decision = authorize::authorize(request, client, visitor, hint.as_deref(), now);
+        match decision {
+            Authorize::Return(error) => return Ok(self.return_error(&error, application, call.origin).await),
+            Authorize::SignIn | Authorize::Reauthenticate => {
+                return Ok(Outcome::SignIn {
+                    location: self.sign_in_location(&ready.own, Again::Yes),
+                });
+            }
+            _ => {}
+        }
+        if let Some(outcome) = self
+            .not_admitted(person, application, client, request, call.origin)
+            .await
+        {
+            return Ok(outcome);
+        }
+        match decision {
+            Authorize::SelectAccount => {
+                let question = self.question(Purpose::SelectAccount, call, ready, visit, request);
+                Ok(Outcome::SelectAccount(Box::new(question)))
+            }
+            Authorize::Consent { .. } => {
+                let question = self.question(Purpose::Consent, call, ready, visit, request);
+                Ok(Outcome::Consent(Box::new(question)))
+            }
+            _ => {
+                self.grant_code(ready, application, client, request, visit, call.origin)
+                    .await
+            }
+        }
+    }
+
+    /// Loads the parameters: plain, pushed (RFC 9126) or as a signed object (RFC 9101).
+    async fn load_request(&self, call: &Call<'_>) -> Result<std::result::Result<Ready, Page>> {
+        let own = call.params.clone();
+        let Some(client_id) = own.get("client_id") else {
+            return Ok(Err(Page::NoClientId));
+        };
+        let directory = self.directory();
+        let Some(application) = directory.by_client_id(client_id).cloned() else {
+            return Ok(Err(Page::UnknownClient {
+                client_id: shorten(client_id),
+            }));
+        };
+        let plain = own.without(&[PROGRESS]);
+        if let Some(uri) = own.get("request_uri") {
+            let Some(digest) = crate::pushed::digest_of(uri) else {
+                return Ok(Ok(Ready {
+                    application,
+                    params: plain,
+                    pushed: None,
+                    own,
+                }));
+            };
+            let found = self.store()?.read().find_pushed(&digest, self.now()).await?;
+            let Some((_, query)) = found.filter(|(owner, _)| *owner == application.id) else {
+                return Ok(Err(Page::RequestUri(
+                    "the pushed request is unknown or has expired".into(),
+                )));
+            };
+            let Ok(params) = Params::parse(&query) else {
+                return Err(Fault::internal("a stored pushed request cannot be read").into());
+            };
+            return Ok(Ok(Ready {
+                application,
+                params,
+                pushed: Some(digest),
+                own,
+            }));
+        }
+        let params = match plain.get("request") {
+            None => plain,
+            Some(object) => match self.open_request_object(object, &plain, &application).await {
+                Ok(params) => params,
+                Err(problem) => return Ok(Err(Page::BadParameters(problem))),
+            },
+        };
+        Ok(Ok(Ready {
+            application,
+            params,
+            pushed: None,
+            own,
+        }))
+    }
+
+    /// A request object is taken only when signed with a key of the client; without keys it is left in place, and reading
+    /// answers `request_not_supported`.
+    pub(crate) async fn open_request_object(
+        &self,
+        object: &str,
+        outer: &Params,
+        application: &Application,
+    ) -> std::result::Result<Params, String> {
+        let Some(client) = application
+            .client
+            .as_ref()
+            .filter(|c| c.jwks.is_some() || c.jwks_uri.is_some())
+        else {
+            return Ok(outer.clone());
+        };
+        let payload = self
+            .verify_client_jwt(client, object)
+            .await
+            .map_err(|_| "the request object is not signed with a key of this client".to_owned())?;
+        let claims: serde_json::Map<String, Value> = serde_json::from_slice(&payload)
+            .map_err(|_| "the request object is not a JSON object".to_owned())?;
+        let audiences = [
+            self.issuer(&application.slug, client),
+            self.public_url().to_owned(),
+            format!("{}/", self.public_url()),
+        ];
+        doorward_oidc::request_object::check(&claims, &client.client_id, &audiences, self.now())
+            .map_err(|error| error.to_string())?;
+        Params::from_request_object(outer, &claims).map_err(|error| error.to_string())
+    }
+
+    fn hint_subject(&self, hint: Option<&str>, client: &Client) -> Option<String> {
+        let own = self.open_own_jwt(hint?)?;
+        let for_us = own.claims.get("aud").is_some_and(|aud| match aud {
+            Value::String(aud) => *aud == client.client_id,
+            Value::Array(list) => list.iter().any(|aud| aud.as_str() == Some(&client.client_id)),
+            _ => false,
+        });
+        if !for_us {
+            return None;
+        }
+        own.claims.get("sub")?.as_str().map(str::to_owned)
+    }
+
+    async fn remembered(
+        &self,
+        client: &Client,
+        user: UserId,
+        application: ApplicationId,
+        now: Timestamp,
+    ) -> Result<Option<BTreeSet<String>>> {
+        if client.consent == ConsentMode::Skip {
+            return Ok(None);
+        }
+        let grant = self.store()?.read().grant(user, application).await?;
+        let live = grant.filter(|grant| grant.expires_at.is_none_or(|at| now < at));
+        Ok(live.map(|grant| grant.scopes))
+    }
+
+    async fn not_admitted(
+        &self,
+        person: &Person,
+        application: &Application,
+        client: &Client,
+        request: &AuthorizeRequest,
+        origin: &Origin,
+    ) -> Option<Outcome> {
+        let reason = match access::admit(person, application) {
+            Ok(_) if claims::subject_of(client.subject_mode, &person.user).is_ok() => return None,
+            Ok(_) => Reason::InvalidRequest,
+            Err(reason) => reason,
+        };
+        let about = About {
+            details: self.inputs(person, application, reason),
+            ..about(person, application)
+        };
+        let refused = self.refuse("authorize", reason, about, origin).await;
+        if request.prompts.contains(&Prompt::None) {
+            let error = request.error(
+                AuthorizeErrorCode::AccessDenied,
+                "the person may not enter this application",
+            );
+            return Some(Outcome::Return(error.response()));
+        }
+        Some(Outcome::Refused(Box::new(refused)))
+    }
+
+    /// The inputs of an access decision, for `explain`.
+    pub(crate) fn inputs(&self, person: &Person, application: &Application, reason: Reason) -> Value {
+        let directory = self.directory();
+        let wanted = directory.groups.names(&application.audience.groups);
+        json!({
+            "rule": reason.as_str(),
+            "user": person.user.username,
+            "user_active": person.user.active,
+            "user_groups": directory.groups.names(&person.groups),
+            "application": application.slug,
+            "audience_everyone": application.audience.everyone,
+            "audience_groups": wanted,
+            "audience_people": application.audience.users.len(),
+        })
+    }
+
+    fn sign_in_location(&self, own: &Params, again: Again) -> String {
+        let progress = Progress {
+            asked_at: Some(self.now()),
+            ..Progress::default()
+        };
+        let next = match again {
+            Again::Yes => own
+                .without(&[PROGRESS])
+                .with(PROGRESS, &self.seal_progress(&progress)),
+            // After a first sign-in nobody is asked for the password a second time because of prompt=login or max_age.
+            Again::No
+                if own.get("prompt").is_some()
+                    || own.get("max_age").is_some()
+                    || own.get("request_uri").is_some()
+                    || own.get("request").is_some() =>
+            {
+                own.without(&[PROGRESS])
+                    .with(PROGRESS, &self.seal_progress(&progress))
+            }
+            Again::No => own.without(&[PROGRESS]),
+        };
+        let next = format!("{PATH}?{}", next.to_query());
+        let mut query = Params::from_pairs([("next", next.as_str())]);
+        if again == Again::Yes {
+            query = query.with("again", "1");
+        }
+        format!("{SIGN_IN}?{}", query.to_query())
+    }
+
+    fn question(
+        &self,
+        purpose: Purpose,
+        call: &Call<'_>,
+        ready: &Ready,
+        visit: &Visit,
+        request: &AuthorizeRequest,
+    ) -> Question {
+        let next = format!("{PATH}?{}", ready.own.to_query());
+        let directory = self.directory();
+        let describe = |scope: &String| {
+            let custom = directory
+                .scopes
+                .get(scope)
+                .map(|custom| custom.description.clone());
+            (scope.clone(), custom)
+        };
+        Question {
+            attempt: self.new_attempt(purpose, call.browser, Some(visit.session.id), next),
+            application: Arc::clone(&ready.application),
+            person: Arc::clone(&visit.person),
+            scopes: request.scopes.iter().map(describe).collect(),
+            return_host: host_of(&request.redirect_uri),
+        }
+    }
+
+    async fn grant_code(
+        &self,
+        ready: &Ready,
+        application: &Application,
+        client: &Client,
+        request: &AuthorizeRequest,
+        visit: &Visit,
+        origin: &Origin,
+    ) -> Result<Outcome> {
+        let now = self.now();
+        let code = Opaque::mint(TokenKind::Code, &self.random());
+        let family = self.new_family(application, client, request, visit, now);
+        let record = CodeRecord {
+            family_id: family.id,
+            application_id: application.id,
+            redirect_uri: request.redirect_uri.clone(),
+            redirect_uri_given: request.redirect_uri_given,
+            code_challenge: request.code_challenge.clone(),
+            created_at: now,
+            expires_at: now.plus(client.lifetimes.code),
+            used_at: None,
+        };
+        let tx = self.store()?.begin().await?;
+        if let Some(digest) = &ready.pushed
+            && !tx.use_pushed(digest, now).await?
+        {
+            drop(tx);
+            let page = Page::RequestUri("the pushed request was used before".into());
+            return Ok(self.refuse_page(page, Some(application), origin).await);
+        }
+        self.remember_grant(&tx, client, &family, origin, now).await?;
+        tx.add_family(&family).await?;
+        tx.add_code(token::digest(code.text()).bytes(), &record).await?;
+        let details = json!({ "scopes": family.scopes, "redirect_host": host_of(&request.redirect_uri) });
+        let about = About {
+            session: Some(visit.session.id),
+            details,
+            ..about(&visit.person, application)
+        };
+        tx.add_event(&self.event(EventKind::Authorized, about, origin, now))
+            .await?;
+        tx.commit().await?;
+        self.inner.metrics.decided("authorize", "allowed");
+        let issuer = self.issuer(&application.slug, client);
+        Ok(Outcome::Return(authorize::success_redirect(
+            request,
+            code.text(),
+            &issuer,
+            None,
+        )))
+    }
+
+    fn new_family(
+        &self,
+        application: &Application,
+        client: &Client,
+        request: &AuthorizeRequest,
+        visit: &Visit,
+        now: Timestamp,
+    ) -> Family {
+        let asked = request
+            .claims
+            .as_ref()
+            .map(doorward_oidc::claims_request::ClaimsRequest::to_value);
+        Family {
+            id: self.mint(now),
+            application_id: application.id,
+            user_id: Some(visit.person.user.id),
+            session_id: Some(visit.session.id),
+            scopes: request.scopes.intersection(&client.scopes).cloned().collect(),
+            resources: request.resources.clone(),
+            claims: asked,
+            nonce: request.nonce.clone(),
+            auth_time: Some(visit.session.authentication.at),
+            amr: visit.session.authentication.methods.clone(),
+            acr: Some(claims::ACR_PASSWORD.to_owned()),
+            created_at: now,
+            ended_at: None,
+        }
+    }
+
+    /// Writes down what the user allowed, unless that is already written.
+    pub(crate) async fn remember_grant(
+        &self,
+        tx: &Tx,
+        client: &Client,
+        family: &Family,
+        origin: &Origin,
+        now: Timestamp,
+    ) -> Result<()> {
+        let (Some(user), false) = (family.user_id, client.consent == ConsentMode::Skip) else {
+            return Ok(());
+        };
+        let old = tx.grant(user, family.application_id).await?;
+        let live = old
+            .as_ref()
+            .filter(|grant| grant.expires_at.is_none_or(|at| now < at));
+        if live.is_some_and(|grant| family.scopes.is_subset(&grant.scopes)) {
+            return Ok(());
+        }
+        let mut scopes = live.map(|grant| grant.scopes.clone()).unwrap_or_default();
+        scopes.extend(family.scopes.iter().cloned());
+        let expires_at = match client.consent {
+            ConsentMode::Expiring(lifetime) => Some(now.plus(lifetime)),
+            _ => None,
+        };
+        let grant = Grant {
+            id: old.as_ref().map_or_else(|| self.mint(now), |grant| grant.id),
+            user_id: user,
+            application_id: family.application_id,
+            scopes,
+            created_at: live.map_or(now, |grant| grant.created_at),
+            updated_at: now,
+            expires_at,
+        };
+        tx.save_grant(&grant).await?;
+        let details = json!({ "scopes": grant.scopes, "consent": client.consent.to_string() });
+        let about = About {
+            user: Some(user),
+            application: Some(family.application_id),
+            session: family.session_id,
+            details,
+        };
+        tx.add_event(&self.event(EventKind::GrantGiven, about, origin, now))
+            .await?;
+        Ok(())
+    }
+
+    async fn refuse_page(&self, page: Page, application: Option<&Application>, origin: &Origin) -> Outcome {
+        let reason = match &page {
+            Page::UnknownClient { .. } | Page::NoClientId => Reason::UnknownClient,
+            Page::RedirectMismatch { .. } | Page::RedirectMissing | Page::RedirectMalformed { .. } => {
+                Reason::RedirectUriMismatch
+            }
+            Page::NoCodeGrant => Reason::UnauthorizedClient,
+            Page::BadParameters(_) | Page::RequestUri(_) => Reason::InvalidRequest,
+        };
+        let details = page_details(&page);
+        let shown: serde_json::Map<String, Value> = details
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), Value::from(value.as_str())))
+            .collect();
+        let about = About {
+            application: application.map(|a| a.id),
+            details: Value::Object(shown),
+            ..About::default()
+        };
+        let mut refused = self.refuse("authorize", reason, about, origin).await;
+        refused.details = details;
+        Outcome::Refused(Box::new(refused))
+    }
+
+    async fn return_error(
+        &self,
+        error: &ErrorRedirect,
+        application: &Application,
+        origin: &Origin,
+    ) -> Outcome {
+        self.inner.metrics.decided("authorize", error.error);
+        let expected = [
+            "login_required",
+            "consent_required",
+            "interaction_required",
+            "account_selection_required",
+        ];
+        if !expected.contains(&error.error) {
+            let details = json!({ "error": error.error, "description": error.description });
+            let about = About {
+                application: Some(application.id),
+                details,
+                ..About::default()
+            };
+            self.refuse("authorize", Reason::InvalidRequest, about, origin)
+                .await;
+        }
+        Outcome::Return(error.response())
+    }
+
+    /// The answer of the account page: where to go.
+    #[must_use]
+    pub fn account_selected(&self, attempt: &Attempt, session: SessionId, choice: Choice) -> String {
+        let query = attempt.next.split_once('?').map_or("", |(_, query)| query);
+        let Ok(own) = Params::parse(query) else {
+            return "/if/user/".into();
+        };
+        match choice {
+            Choice::Other => self.sign_in_location(&own, Again::Yes),
+            Choice::Continue => {
+                let mut progress = self.open_progress(own.get(PROGRESS));
+                progress.selected_in = Some(session);
+                format!(
+                    "{PATH}?{}",
+                    own.without(&[PROGRESS])
+                        .with(PROGRESS, &self.seal_progress(&progress))
+                        .to_query()
+                )
+            }
+        }
+    }
+
+    /// The answer of the consent page.
+    ///
+    /// # Errors
+    /// `Fault` when the database is away.
+    pub async fn consent_answered(
+        &self,
+        attempt: &Attempt,
+        allow: Answer,
+        call: Call<'_>,
+    ) -> Result<Outcome> {
+        let query = attempt.next.split_once('?').map_or("", |(_, query)| query);
+        let Ok(own) = Params::parse(query) else {
+            return Ok(Outcome::Refused(Box::new(Refused::bare(Reason::AttemptExpired))));
+        };
+        match allow {
+            Answer::Allow => {
+                let mut progress = self.open_progress(own.get(PROGRESS));
+                let session = call.visit.map(|visit| visit.session.id);
+                progress.consented_in = session;
+                // Saying yes is also choosing the account that is shown.
+                progress.selected_in = session;
+                let params = own
+                    .without(&[PROGRESS])
+                    .with(PROGRESS, &self.seal_progress(&progress));
+                self.authorize(Call { params, ..call }).await
+            }
+            Answer::Deny => self.consent_denied(Call { params: own, ..call }).await,
+        }
+    }
+
+    async fn consent_denied(&self, call: Call<'_>) -> Result<Outcome> {
+        let ready = match self.load_request(&call).await? {
+            Ok(ready) => ready,
+            Err(page) => return Ok(self.refuse_page(page, None, call.origin).await),
+        };
+        let Some(client) = ready.application.client.as_ref() else {
+            return Err(Fault::internal("an application without a client was found by client id").into());
+        };
+        let issuer = self.issuer(&ready.application.slug, client);
+        let directory = self.directory();
+        let known = |scope: &str| directory.scopes.contains_key(scope);
+        let rules = Rules {
+            issuer: &issuer,
+            custom_scopes: &known,
+            known_acr: claims::ACR_KNOWN,
+        };
+        let request = match authorize::read(&ready.params, client, &rules) {
+            Ok(request) => request,
+            Err(ReadError::Page(page)) => {
+                return Ok(self
+                    .refuse_page(page, Some(&ready.application), call.origin)
+                    .await);
+            }
+            Err(ReadError::Return(error)) => return Ok(Outcome::Return(error.response())),
+        };
+        let user = call.visit.map(|visit| visit.person.user.id);
+        let session = call.visit.map(|visit| visit.session.id);
+        let about = About {
+            user,
+            session,
+            application: Some(ready.application.id),
+            details: json!({ "scopes": request.scopes }),
+        };
+        self.refuse("authorize", Reason::ConsentDenied, about, call.origin)
+            .await;
+        let error = request.error(AuthorizeErrorCode::AccessDenied, "the person said no");
+        Ok(Outcome::Return(error.response()))
+    }
+
+    /// What the sign-in page may say about where `next` leads. Costs a query for pushed requests only.
+    pub async fn destination(&self, next: &str) -> Destination {
+        let Some(query) = next.strip_prefix(PATH).and_then(|rest| rest.strip_prefix('?')) else {
+            return Destination::default();
+        };
+        let Ok(own) = Params::parse(query) else {
+            return Destination::default();
+        };
+        let directory = self.directory();
+        let application = own
+            .get("client_id")
+            .and_then(|id| directory.by_client_id(id))
+            .cloned();
+        let mut params = own;
+        if let (Some(digest), Ok(store)) = (
+            params.get("request_uri").and_then(crate::pushed::digest_of),
+            self.store(),
+        ) && let Ok(Some((_, query))) = store.read().find_pushed(&digest, self.now()).await
+            && let Ok(pushed) = Params::parse(&query)
+        {
+            params = pushed;
+        }
+        let ui_locales = params.get("ui_locales").unwrap_or_default();
+        Destination {
+            application,
+            login_hint: params
+                .get("login_hint")
+                .filter(|hint| hint.len() <= 254)
+                .map(str::to_owned),
+            ui_locales: ui_locales.split_whitespace().take(8).map(str::to_owned).collect(),
+        }
+    }
+}
+
+/// Is the person asked for the password although a session exists?
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Again {
+    Yes,
+    No,
+}
+
+/// Answer of the account page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// Go on as shown.
+    Continue,
+    /// Sign in as somebody else.
+    Other,
+}
+
+/// Answer of the consent page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Yes.
+    Allow,
+    /// No.
+    Deny,
+}
+
+fn about(person: &Person, application: &Application) -> About {
+    About {
+        user: Some(person.user.id),
+        application: Some(application.id),
+        ..About::default()
+    }
+}
+
+fn page_details(page: &Page) -> Vec<(&'static str, String)> {
+    match page {
+        Page::UnknownClient { client_id } => vec![("client_id", client_id.clone())],
+        Page::NoClientId => vec![("client_id", "missing".into())],
+        Page::RedirectMissing => vec![("redirect_uri", "missing".into())],
+        Page::RedirectMismatch { given, nearest } => {
+            let mut details = vec![("redirect_uri", shorten(given))];
+            details.push((
+                "nearest_registered",
+                nearest.clone().unwrap_or_else(|| "none".into()),
+            ));
+            details
+        }
+        Page::RedirectMalformed { given } => vec![("redirect_uri", shorten(given))],
+        Page::NoCodeGrant => vec![(
+            "grant_type",
+            "authorization_code is not allowed for this client".into(),
+        )],
+        Page::BadParameters(problem) => vec![("problem", problem.clone())],
+        Page::RequestUri(problem) => vec![("request_uri", problem.clone())],
+    }
+}
+
+fn shorten(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(300).collect()
+}
+
+/// Host of a redirect URI, or its scheme for native apps.
+pub(crate) fn host_of(uri: &str) -> String {
+    match url::Url::parse(uri) {
+        Ok(url) => url
+            .host_str()
+            .map_or_else(|| url.scheme().to_owned(), str::to_owned),
+        Err(_) => String::new(),
+    }
+}

@@ -1,0 +1,82 @@
+//! Is the program alive, is it ready, and if not, why.
+
+use serde::Serialize;
+use std::sync::Mutex;
+
+use crate::Doorward;
+
+/// The latest word on the database.
+#[derive(Default)]
+pub struct Status {
+    trouble: Mutex<Option<String>>,
+}
+
+/// Answer of the readiness probe.
+#[derive(Clone, Debug, Serialize)]
+pub struct Readiness {
+    /// Can sign-ins happen?
+    pub ready: bool,
+    /// What is wrong, in one line without secrets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Schema of the database, when known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema: Option<i64>,
+}
+
+impl Doorward {
+    /// Asks the database.
+    pub async fn readiness(&self) -> Readiness {
+        let Some(store) = self.inner.store.get() else {
+            let reason = self
+                .inner
+                .status
+                .trouble
+                .lock()
+                .ok()
+                .and_then(|trouble| trouble.clone());
+            let reason = reason.or_else(|| Some("starting".to_owned()));
+            return Readiness {
+                ready: false,
+                reason,
+                schema: None,
+            };
+        };
+        match store.ping().await {
+            Ok(()) => {
+                self.inner.metrics.database_up.set(1);
+                Readiness {
+                    ready: true,
+                    reason: None,
+                    schema: Some(store.schema_version()),
+                }
+            }
+            Err(error) => {
+                self.inner.metrics.database_up.set(0);
+                Readiness {
+                    ready: false,
+                    reason: Some(error.to_string()),
+                    schema: Some(store.schema_version()),
+                }
+            }
+        }
+    }
+
+    pub(crate) fn report_trouble(&self, trouble: Option<String>) {
+        self.inner.metrics.database_up.set(i64::from(trouble.is_none()));
+        if let Ok(mut current) = self.inner.status.trouble.lock() {
+            *current = trouble;
+        }
+    }
+}
+
+impl Doorward {
+    pub(crate) fn inner_trouble(&self) -> Option<String> {
+        self.inner
+            .status
+            .trouble
+            .lock()
+            .ok()
+            .and_then(|trouble| trouble.clone())
+    }
+}

@@ -1,0 +1,330 @@
+//! The one choke point for tokens. Every grant type of every door passes here: person active, audience, scopes within what
+//! was granted, records and event in the caller's transaction.
+
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+
+use doorward_crypto::token::{self, Opaque, TokenKind};
+use doorward_domain::access::{self, Person};
+use doorward_domain::application::Application;
+use doorward_domain::client::{AccessTokenFormat, Client, GrantType};
+use doorward_domain::event::{Event, EventKind};
+use doorward_domain::token::{AccessRecord, Family, RefreshRecord};
+use doorward_domain::{FamilyId, Reason, Timestamp};
+use doorward_oidc::claims::{self, Issue, Requested};
+use doorward_oidc::claims_request::ClaimsRequest;
+use doorward_oidc::error::{ErrorCode, TokenError};
+use doorward_oidc::scope;
+use doorward_store::Tx;
+
+use crate::error::Result;
+use crate::events::About;
+use crate::{Doorward, Origin};
+
+/// Media type of JWT access tokens (RFC 9068 section 2.1).
+pub(crate) const ACCESS_TYP: &str = "at+jwt";
+
+/// What is to be issued.
+#[derive(Debug)]
+pub(crate) struct Issuance<'a> {
+    pub application: &'a Application,
+    pub client: &'a Client,
+    /// `None` for `client_credentials`.
+    pub family: Option<&'a Family>,
+    /// Who it is about; `None` for `client_credentials` only.
+    pub person: Option<&'a Person>,
+    pub scopes: &'a BTreeSet<String>,
+    pub resources: &'a BTreeSet<String>,
+    pub grant_type: GrantType,
+}
+
+/// Tokens that were made but not stored yet. They do not exist for anybody before [`Minted::save`] is committed.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Minted {
+    /// The answer of the token endpoint.
+    pub answer: Map<String, Value>,
+    access: Option<([u8; 32], AccessRecord)>,
+    refresh: Option<([u8; 32], RefreshRecord)>,
+    event: Event,
+}
+
+impl Minted {
+    /// Stores the records and the event in the caller's transaction.
+    pub(crate) async fn save(&self, tx: &Tx) -> Result<()> {
+        if let Some((digest, record)) = &self.access {
+            tx.add_access(digest, record).await?;
+        }
+        if let Some((digest, record)) = &self.refresh {
+            tx.add_refresh(digest, record).await?;
+        }
+        tx.add_event(&self.event).await?;
+        Ok(())
+    }
+}
+
+impl Doorward {
+    /// Makes tokens. Pure of storage: reads nothing, writes nothing.
+    ///
+    /// # Errors
+    /// `Protocol` with `invalid_grant` when the person may not have them any more.
+    pub(crate) async fn issue(
+        &self,
+        issuance: &Issuance<'_>,
+        origin: &Origin,
+        now: Timestamp,
+    ) -> Result<Minted> {
+        let Issuance {
+            application,
+            client,
+            family,
+            person,
+            ..
+        } = issuance;
+        self.check_issue(issuance, origin).await?;
+        let issuer = self.issuer(&application.slug, client);
+        let subject = match person {
+            Some(person) => claims::subject_of(client.subject_mode, &person.user)
+                .map_err(|problem| TokenError::new(ErrorCode::InvalidGrant, &problem.to_string()))?,
+            None => client.client_id.clone(),
+        };
+        let jti = hex16(self.random());
+        let nobody = no_family(application, now);
+        let issue = Issue {
+            issuer: &issuer,
+            subject: &subject,
+            client_id: &client.client_id,
+            family: family.unwrap_or(&nobody),
+            session_id: family.and_then(|family| family.session_id),
+            now,
+            lifetime: client.lifetimes.access_token,
+            jti: &jti,
+        };
+        let (access_token, access) = self.access_token(issuance, &issue, now)?;
+        let mut answer = Map::new();
+        answer.insert("access_token".into(), access_token.as_str().into());
+        answer.insert("token_type".into(), "Bearer".into());
+        answer.insert(
+            "expires_in".into(),
+            client.lifetimes.access_token.seconds().into(),
+        );
+        answer.insert("scope".into(), scope::join(issuance.scopes).into());
+        if let (Some(family), Some(person)) = (family, person)
+            && issuance.scopes.contains("openid")
+        {
+            let id_token = self.id_token(issuance, &issue, (family, person), &access_token, now)?;
+            answer.insert("id_token".into(), id_token.into());
+        }
+        let refresh = match family {
+            Some(family) if wants_refresh(client, family) => {
+                let (text, digest, record) = self.refresh_token(application, client, family.id, now);
+                answer.insert("refresh_token".into(), text.into());
+                Some((digest, record))
+            }
+            _ => None,
+        };
+        let details = json!({ "grant_type": issuance.grant_type.as_str(), "scopes": issuance.scopes, "jti": jti,
+            "family": family.map(|family| family.id.to_string()), "refresh_token": refresh.is_some() });
+        let about = About {
+            user: person.map(|person| person.user.id),
+            application: Some(application.id),
+            session: family.and_then(|family| family.session_id),
+            details,
+        };
+        let event = self.event(EventKind::TokensIssued, about, origin, now);
+        Ok(Minted {
+            answer,
+            access,
+            refresh,
+            event,
+        })
+    }
+
+    async fn check_issue(&self, issuance: &Issuance<'_>, origin: &Origin) -> Result<()> {
+        let Issuance {
+            application,
+            client,
+            family,
+            person,
+            ..
+        } = issuance;
+        let refused = match (person, family) {
+            (Some(person), _) => access::admit(person, application).err(),
+            (None, None) => application.deleted_at.map(|_| Reason::ApplicationDeleted),
+            (None, Some(_)) => Some(Reason::UserInactive),
+        };
+        let refused = refused.or_else(|| {
+            let grant_allowed = client.grant_types.contains(&issuance.grant_type);
+            (!grant_allowed).then_some(Reason::UnauthorizedClient)
+        });
+        let Some(reason) = refused else {
+            self.inner.metrics.decided("token", "allowed");
+            return Ok(());
+        };
+        let details = person.map_or(Value::Null, |person| self.inputs(person, application, reason));
+        let about = About {
+            user: person.map(|person| person.user.id),
+            application: Some(application.id),
+            session: family.and_then(|family| family.session_id),
+            details,
+        };
+        let refused = self.refuse("token", reason, about, origin).await;
+        let code = refused.code.map_or(String::new(), |code| format!(" ({code})"));
+        Err(TokenError::new(
+            ErrorCode::InvalidGrant,
+            &format!("the person may not enter this application{code}"),
+        )
+        .into())
+    }
+
+    fn access_token(
+        &self,
+        issuance: &Issuance<'_>,
+        issue: &Issue<'_>,
+        now: Timestamp,
+    ) -> Result<(String, Option<([u8; 32], AccessRecord)>)> {
+        let client = issuance.client;
+        let lifetime = client.lifetimes.access_token;
+        let audience = self.audience(issuance);
+        if client.access_token_format == AccessTokenFormat::Opaque {
+            let minted = Opaque::mint(TokenKind::Access, &self.random());
+            let record = AccessRecord {
+                jti: issue.jti.to_owned(),
+                family_id: issuance.family.map(|family| family.id),
+                application_id: issuance.application.id,
+                scopes: issuance.scopes.clone(),
+                audience,
+                created_at: now,
+                expires_at: now.plus(lifetime),
+                revoked_at: None,
+            };
+            let digest = *token::digest(minted.text()).bytes();
+            return Ok((minted.text().to_owned(), Some((digest, record))));
+        }
+        let mut extra = Map::new();
+        if let Some(family) = issuance.family {
+            extra.insert(FAMILY.into(), family.id.to_string().into());
+        }
+        if let (Some(person), true) = (issuance.person, issuance.scopes.contains("profile")) {
+            let names = self.directory().groups.names(&person.groups);
+            extra.insert("groups".into(), names.into());
+            extra.insert("preferred_username".into(), person.user.username.as_str().into());
+        }
+        let claims = claims::access_token(issue, issuance.scopes, &audience, extra);
+        let key = self.signing_key(client.signing_algorithm, now)?;
+        Ok((key.sign(ACCESS_TYP, &claims)?, None))
+    }
+
+    /// Who may use the access token: the resources asked for, or the client itself; and our own userinfo endpoint.
+    fn audience(&self, issuance: &Issuance<'_>) -> Vec<String> {
+        if issuance.resources.is_empty() {
+            return vec![issuance.client.client_id.clone()];
+        }
+        let mut audience: Vec<String> = issuance.resources.iter().cloned().collect();
+        if issuance.scopes.contains("openid") {
+            audience.push(format!("{}/application/o/userinfo/", self.public_url()));
+        }
+        audience
+    }
+
+    fn id_token(
+        &self,
+        issuance: &Issuance<'_>,
+        issue: &Issue<'_>,
+        (family, person): (&Family, &Person),
+        access_token: &str,
+        now: Timestamp,
+    ) -> Result<String> {
+        let client = issuance.client;
+        let key = self.signing_key(client.signing_algorithm, now)?;
+        let directory = self.directory();
+        let asked = family.claims.as_ref().map(ClaimsRequest::from_value);
+        let custom = self.custom_scopes(&directory, issuance.scopes);
+        let scopes = if client.id_token_claims {
+            issuance.scopes.clone()
+        } else {
+            BTreeSet::new()
+        };
+        let wanted = asked.as_ref().map(|asked| Requested {
+            claims: &asked.id_token,
+            allowed: &client.scopes,
+            granted: issuance.scopes,
+        });
+        let extra = claims::user_claims(person, &directory.groups, &scopes, &custom, wanted);
+        let at_hash = token::half_hash(key.algorithm(), access_token);
+        let issue = Issue {
+            lifetime: client.lifetimes.id_token,
+            ..*issue
+        };
+        let payload = claims::id_token(&issue, Some(&at_hash), None, extra);
+        key.sign("JWT", &payload)
+    }
+
+    pub(crate) fn custom_scopes<'a>(
+        &self,
+        directory: &'a doorward_domain::directory::Directory,
+        scopes: &BTreeSet<String>,
+    ) -> Vec<&'a doorward_domain::claim::CustomScope> {
+        scopes
+            .iter()
+            .filter_map(|scope| directory.scopes.get(scope))
+            .collect()
+    }
+
+    fn refresh_token(
+        &self,
+        application: &Application,
+        client: &Client,
+        family: FamilyId,
+        now: Timestamp,
+    ) -> (String, [u8; 32], RefreshRecord) {
+        let minted = Opaque::mint(TokenKind::Refresh, &self.random());
+        let record = RefreshRecord {
+            family_id: family,
+            application_id: application.id,
+            created_at: now,
+            expires_at: now.plus(client.lifetimes.refresh_token),
+            used_at: None,
+            answer_sealed: None,
+        };
+        let digest = *token::digest(minted.text()).bytes();
+        (minted.text().to_owned(), digest, record)
+    }
+}
+
+/// Claim of our own in access tokens: the family they hang off.
+pub(crate) const FAMILY: &str = "dw_family";
+
+/// Stands in for a family where there is none: `client_credentials`. Never stored.
+fn no_family(application: &Application, now: Timestamp) -> Family {
+    Family {
+        id: FamilyId::mint(now, [0; 10]),
+        application_id: application.id,
+        user_id: None,
+        session_id: None,
+        scopes: BTreeSet::new(),
+        resources: BTreeSet::new(),
+        claims: None,
+        nonce: None,
+        auth_time: None,
+        amr: Vec::new(),
+        acr: None,
+        created_at: now,
+        ended_at: None,
+    }
+}
+
+/// Refresh tokens are given for `offline_access` (OpenID Connect Core section 11), to clients that may use them.
+fn wants_refresh(client: &Client, family: &Family) -> bool {
+    client.grant_types.contains(&GrantType::RefreshToken) && family.scopes.contains("offline_access")
+}
+
+fn hex16(bytes: [u8; 16]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(32), |mut text, byte| {
+        if write!(text, "{byte:02x}").is_err() {
+            text.push('0');
+        }
+        text
+    })
+}

@@ -1,0 +1,124 @@
+//! The picture of the configuration in memory, and the watcher that replaces it when the change feed says so.
+
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorward_domain::Timestamp;
+use doorward_domain::directory::Directory;
+use doorward_domain::group::GroupTree;
+use doorward_domain::session::SessionPolicy;
+use doorward_store::{Change, Store};
+
+use crate::Doorward;
+use crate::error::Result;
+use crate::keys::KeySet;
+
+/// Topics of the change feed.
+pub mod topic {
+    /// Groups, applications, scopes.
+    pub const DIRECTORY: &str = "directory";
+    /// One user; subject is the id.
+    pub const USER: &str = "user";
+    /// One session ended; subject is the id.
+    pub const SESSION: &str = "session";
+    /// Signing keys.
+    pub const KEYS: &str = "keys";
+    /// Settings in the database.
+    pub const SETTINGS: &str = "settings";
+}
+
+/// Settings that live in the database.
+pub mod setting {
+    /// [`doorward_domain::session::SessionPolicy`] as JSON.
+    pub const SESSION_POLICY: &str = "session_policy";
+    /// Argon2 parameters measured at the first start.
+    pub const ARGON2: &str = "argon2_params";
+    /// Set once the first administrator exists; never unset.
+    pub const SETUP_DONE: &str = "setup_done";
+    /// Salt of hashed subjects, base64url.
+    pub const SUBJECT_SALT: &str = "subject_salt";
+}
+
+impl Doorward {
+    /// A JSON setting from the database.
+    pub(crate) async fn find_setting<T: DeserializeOwned>(
+        &self,
+        store: &Store,
+        key: &str,
+    ) -> Result<Option<T>> {
+        let text = store.read().find_instance(key).await?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    /// Loads the whole picture.
+    pub(crate) async fn reload_directory(&self, store: &Store) -> Result<()> {
+        let conn = store.read();
+        let groups = GroupTree::new(conn.groups(false).await?);
+        let applications = conn.applications(false).await?;
+        let scopes = conn.custom_scopes().await?;
+        let policy = self
+            .find_setting::<SessionPolicy>(store, setting::SESSION_POLICY)
+            .await?
+            .unwrap_or_default();
+        self.inner
+            .directory
+            .store(Arc::new(Directory::new(groups, applications, scopes, policy)));
+        Ok(())
+    }
+
+    /// Loads the signing keys.
+    pub(crate) async fn reload_keys(&self, store: &Store) -> Result<()> {
+        let records = store.read().keys().await?;
+        let current = self.inner.keys.load();
+        let set = KeySet::open(records, &self.inner.keyring, &current)?;
+        self.inner.keys.store(Arc::new(set));
+        Ok(())
+    }
+
+    /// Follows the change feed for ever.
+    pub(crate) async fn follow_changes(self, store: Store) {
+        let mut changes = store.watch().await;
+        loop {
+            let batch = changes.next().await;
+            while let Err(error) = self.apply_changes(&store, &batch).await {
+                tracing::warn!(%error, "changes could not be read; trying again");
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        }
+    }
+
+    async fn apply_changes(&self, store: &Store, batch: &[Change]) -> Result<()> {
+        let (mut directory, mut keys) = (false, false);
+        for change in batch {
+            match change {
+                Change::Resync => {
+                    (directory, keys) = (true, true);
+                    self.inner.sessions.forget_all();
+                }
+                Change::Changed { topic, subject, .. } => match topic.as_str() {
+                    topic::DIRECTORY | topic::SETTINGS => directory = true,
+                    topic::KEYS => keys = true,
+                    topic::USER | topic::SESSION => self.inner.sessions.forget(subject),
+                    _ => {}
+                },
+            }
+        }
+        if directory {
+            self.reload_directory(store).await?;
+            self.inner.sessions.forget_all();
+        }
+        if keys {
+            self.reload_keys(store).await?;
+        }
+        Ok(())
+    }
+
+    /// Applies what this process itself just committed, without waiting for the feed.
+    pub(crate) async fn refresh_directory_now(&self, _now: Timestamp) -> Result<()> {
+        let store = self.store()?;
+        self.reload_directory(store).await?;
+        self.inner.sessions.forget_all();
+        Ok(())
+    }
+}

@@ -1,0 +1,213 @@
+//! What signed-in people see of themselves: applications, sessions, connected applications, activity, password.
+
+use serde_json::json;
+use std::sync::Arc;
+
+use doorward_crypto::password::Verified;
+use doorward_domain::access;
+use doorward_domain::application::Application;
+use doorward_domain::event::{Event, EventKind};
+use doorward_domain::token::Grant;
+use doorward_domain::{ApplicationId, EventId, Reason, UserId, text};
+use doorward_store::EventFilter;
+
+use crate::error::{Error, Refused, Result};
+use crate::events::About;
+use crate::picture::topic;
+use crate::sessions::Visit;
+use crate::{Doorward, Origin};
+
+impl Doorward {
+    /// Applications the person may enter, by heading and name.
+    #[must_use]
+    pub fn tiles(&self, visit: &Visit) -> Vec<Arc<Application>> {
+        let directory = self.directory();
+        let mut tiles: Vec<_> = directory
+            .applications()
+            .filter(|application| !application.hidden && access::admit(&visit.person, application).is_ok())
+            .cloned()
+            .collect();
+        tiles.sort_by(|a, b| (&a.heading, text::fold(&a.name)).cmp(&(&b.heading, text::fold(&b.name))));
+        tiles
+    }
+
+    /// What the person allowed which applications.
+    ///
+    /// # Errors
+    /// `Fault` when the database is away.
+    pub async fn grants_of(&self, user: UserId) -> Result<Vec<(Grant, Arc<Application>)>> {
+        let directory = self.directory();
+        let grants = self.store()?.read().grants_of(user).await?;
+        let now = self.now();
+        let known = |grant: Grant| {
+            directory
+                .application(grant.application_id)
+                .map(|a| (grant, Arc::clone(a)))
+        };
+        Ok(grants
+            .into_iter()
+            .filter(|grant| grant.expires_at.is_none_or(|at| now < at))
+            .filter_map(known)
+            .collect())
+    }
+
+    /// Takes a grant back; its tokens stop working.
+    ///
+    /// # Errors
+    /// `Fault` when the database is away.
+    pub async fn revoke_grant(
+        &self,
+        user: UserId,
+        application: ApplicationId,
+        origin: &Origin,
+    ) -> Result<bool> {
+        let now = self.now();
+        let tx = self.store()?.begin().await?;
+        let revoked = tx.revoke_grant(user, application, now).await?;
+        let ended = tx
+            .end_families_of_grant(user, application, "grant revoked", now)
+            .await?;
+        if revoked || ended > 0 {
+            let about = About {
+                user: Some(user),
+                application: Some(application),
+                details: json!({ "families": ended }),
+                ..About::default()
+            };
+            tx.add_event(&self.event(EventKind::GrantRevoked, about, origin, now))
+                .await?;
+        }
+        tx.commit().await?;
+        Ok(revoked || ended > 0)
+    }
+
+    /// The person's own events, newest first.
+    ///
+    /// # Errors
+    /// `Fault` when the database is away.
+    pub async fn activity(&self, user: UserId, after: Option<EventId>, limit: u32) -> Result<Vec<Event>> {
+        let filter = EventFilter {
+            user: Some(user),
+            after,
+            limit,
+            ..EventFilter::default()
+        };
+        Ok(self.store()?.read().events(&filter).await?)
+    }
+
+    /// Changes the own password; every other session ends.
+    ///
+    /// # Errors
+    /// `Refused` with `wrong_credentials` when the current one is wrong; `Invalid` naming the field.
+    pub async fn change_password(
+        &self,
+        visit: &Visit,
+        current: &str,
+        new: &str,
+        origin: &Origin,
+    ) -> Result<()> {
+        let user = &visit.person.user;
+        let key = format!("password {}", user.id);
+        self.limit_password_guesses(&key, user.id, origin).await?;
+        let stored = self.store()?.read().password_hash(user.id).await?;
+        let verified = self
+            .verify_password(stored, current.chars().take(crate::passwords::LONGEST).collect())
+            .await?;
+        let now = self.now();
+        if !matches!(verified, Verified::Match { .. }) {
+            let tx = self.store()?.begin().await?;
+            tx.add_failure(&key, now).await?;
+            tx.commit().await?;
+            let about = About {
+                user: Some(user.id),
+                details: json!({ "what": "password change" }),
+                ..About::default()
+            };
+            return Err(self
+                .refuse("password", Reason::WrongCredentials, about, origin)
+                .await
+                .into());
+        }
+        let hash = self.prepare_password(user, new).await?;
+        let tx = self.store()?.begin().await?;
+        tx.set_password(user.id, &hash, now).await?;
+        tx.clear_failures(&[key]).await?;
+        for session in tx.sessions_of(user.id, now).await? {
+            if session.id != visit.session.id {
+                self.close_session(&tx, session.id, Some(user.id), "password changed", now)
+                    .await?;
+            }
+        }
+        let about = About {
+            user: Some(user.id),
+            session: Some(visit.session.id),
+            details: json!({ "by": "self" }),
+            ..About::default()
+        };
+        tx.add_event(&self.event(EventKind::PasswordChanged, about, origin, now))
+            .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    async fn limit_password_guesses(&self, key: &str, user: UserId, origin: &Origin) -> Result<()> {
+        use doorward_domain::throttle::{Counts, Verdict, judge};
+        let now = self.now();
+        let failures = self.store()?.read().failures(&[key.to_owned()]).await?;
+        let counts = Counts {
+            at_place: failures.first().copied().unwrap_or_default(),
+            ..Counts::default()
+        };
+        let Verdict::Wait { reason, until } = judge(&counts, now) else {
+            return Ok(());
+        };
+        let seconds = u32::try_from((until.millis_since(now) + 999) / 1000).unwrap_or(1);
+        let about = About {
+            user: Some(user),
+            details: json!({ "what": "password change" }),
+            ..About::default()
+        };
+        let refused = self.refuse("password", reason, about, origin).await;
+        Err(Refused {
+            retry_after: Some(seconds),
+            ..refused
+        }
+        .into())
+    }
+
+    /// Changes the own name and language.
+    ///
+    /// # Errors
+    /// `Invalid` naming the field.
+    pub async fn change_profile(
+        &self,
+        visit: &Visit,
+        name: &str,
+        locale: Option<&str>,
+        origin: &Origin,
+    ) -> Result<()> {
+        let now = self.now();
+        let name = name.trim();
+        text::check_visible("name", name, 200).map_err(Error::Invalid)?;
+        let tx = self.store()?.begin().await?;
+        let Some(mut user) = tx.user(visit.person.user.id).await? else {
+            return Err(Error::NotFound("the user is gone".into()));
+        };
+        name.clone_into(&mut user.name);
+        user.locale = locale.filter(|locale| !locale.is_empty()).map(str::to_owned);
+        user.updated_at = now;
+        tx.save_user(&user).await?;
+        let about = About {
+            user: Some(user.id),
+            session: Some(visit.session.id),
+            details: json!({ "what": "profile", "by": "self" }),
+            ..About::default()
+        };
+        tx.add_event(&self.event(EventKind::UserChanged, about, origin, now))
+            .await?;
+        tx.changed(topic::USER, &user.id.to_string(), now);
+        tx.commit().await?;
+        self.inner.sessions.forget(&user.id.to_string());
+        Ok(())
+    }
+}

@@ -1,0 +1,328 @@
+//! Sessions: the one choke point that issues them, the warm cache that answers "who is this", and ending them.
+
+use quick_cache::sync::Cache as QuickCache;
+use serde_json::json;
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+
+use doorward_crypto::token::{self, Opaque, TokenKind};
+use doorward_domain::access::Person;
+use doorward_domain::event::EventKind;
+use doorward_domain::session::{Authentication, Session};
+use doorward_domain::user::UserKind;
+use doorward_domain::{Id, Reason, SessionId, Timestamp, UserId};
+use doorward_store::Tx;
+
+use crate::error::{Refused, Result};
+use crate::events::About;
+use crate::picture::topic;
+use crate::{Doorward, Origin};
+
+/// A signed-in browser with its user and effective groups.
+#[derive(Debug)]
+pub struct Visit {
+    /// The session.
+    pub session: Session,
+    /// Who.
+    pub person: Arc<Person>,
+    loaded: u64,
+}
+
+/// Warm sessions by digest. Entries are dropped by marks: a mark on a session, a user or everything makes older entries stale.
+pub struct Cache {
+    entries: QuickCache<[u8; 32], Arc<Visit>>,
+    marks: RwLock<Marks>,
+}
+
+#[derive(Default)]
+struct Marks {
+    sequence: u64,
+    everything: u64,
+    subjects: HashMap<String, u64>,
+}
+
+const MOST_MARKS: usize = 50_000;
+
+impl Cache {
+    /// A cache for so many sessions.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
+        Self {
+            entries: QuickCache::new(capacity.max(16)),
+            marks: RwLock::default(),
+        }
+    }
+
+    fn sequence(&self) -> u64 {
+        self.marks.read().map_or(0, |marks| marks.sequence)
+    }
+
+    fn find(&self, digest: &[u8; 32]) -> Option<Arc<Visit>> {
+        let visit = self.entries.get(digest)?;
+        let marks = self.marks.read().ok()?;
+        let stale = |id: String| marks.subjects.get(&id).is_some_and(|mark| *mark > visit.loaded);
+        let fresh = marks.everything <= visit.loaded
+            && (marks.subjects.is_empty()
+                || !(stale(visit.session.id.to_string()) || stale(visit.session.user_id.to_string())));
+        drop(marks);
+        if fresh {
+            return Some(visit);
+        }
+        self.entries.remove(digest);
+        None
+    }
+
+    /// Entries of this session or user are stale from now on.
+    pub fn forget(&self, subject: &str) {
+        if let Ok(mut marks) = self.marks.write() {
+            marks.sequence += 1;
+            let sequence = marks.sequence;
+            if marks.subjects.len() >= MOST_MARKS {
+                marks.subjects.clear();
+                marks.everything = sequence;
+            }
+            marks.subjects.insert(subject.to_owned(), sequence);
+        }
+    }
+
+    /// All entries are stale from now on.
+    pub fn forget_all(&self) {
+        if let Ok(mut marks) = self.marks.write() {
+            marks.sequence += 1;
+            marks.everything = marks.sequence;
+            marks.subjects.clear();
+        }
+    }
+}
+
+/// What the browser gets after a session was issued.
+#[derive(Debug)]
+pub struct Issued {
+    /// Cookie value; shown to the browser only.
+    pub token: String,
+    /// The session.
+    pub session: Session,
+}
+
+impl Doorward {
+    /// Who is behind a session cookie? `None` for no, unknown, ended or expired sessions, and for users that were switched off.
+    ///
+    /// # Errors
+    /// `Fault` when the session is not warm and the database is away.
+    pub async fn visit(&self, cookie: Option<&str>) -> Result<Option<Arc<Visit>>> {
+        let Some(cookie) = cookie.filter(|cookie| cookie.len() <= 200) else {
+            return Ok(None);
+        };
+        let now = self.now();
+        let digest = *token::digest(cookie).bytes();
+        if let Some(visit) = self.inner.sessions.find(&digest) {
+            self.inner.metrics.session_hits.inc();
+            return Ok(Some(visit).filter(|visit| self.is_good(visit, now)));
+        }
+        self.inner.metrics.session_misses.inc();
+        let loaded = self.inner.sessions.sequence();
+        let Some((session, user, direct)) = self.store()?.read().session_by_digest(&digest).await? else {
+            return Ok(None);
+        };
+        let person = Arc::new(Person::new(user, direct, &self.directory().groups));
+        let visit = Arc::new(Visit {
+            session,
+            person,
+            loaded,
+        });
+        if !self.is_good(&visit, now) {
+            return Ok(None);
+        }
+        self.inner.sessions.entries.insert(digest, Arc::clone(&visit));
+        Ok(Some(visit))
+    }
+
+    fn is_good(&self, visit: &Visit, now: Timestamp) -> bool {
+        let idle = self.inner.directory.load().session_policy.idle;
+        visit.session.is_live(now)
+            && visit.person.user.is_usable()
+            && idle.is_none_or(|idle| now < visit.session.last_seen_at.plus(idle))
+    }
+
+    /// The choke point: every session of every door is issued here.
+    ///
+    /// # Errors
+    /// `Refused` when the user is switched off or a service.
+    pub(crate) async fn issue_session(
+        &self,
+        tx: &Tx,
+        person: &Person,
+        authentication: Authentication,
+        previous: Option<&Session>,
+        origin: &Origin,
+    ) -> Result<Issued> {
+        if !person.user.is_usable() {
+            return Err(Refused::bare(Reason::UserInactive).into());
+        }
+        if person.user.kind == UserKind::Service {
+            return Err(Refused::bare(Reason::ServiceUser).into());
+        }
+        let now = authentication.at;
+        let policy = self.directory().session_policy;
+        let minted = Opaque::mint(TokenKind::Session, &self.random());
+        let digest = *token::digest(minted.text()).bytes();
+        let expires_at = now.plus(policy.lifetime);
+        let session = match previous {
+            Some(previous) if previous.user_id == person.user.id => {
+                tx.reauthenticate(previous.id, &digest, &authentication, expires_at)
+                    .await?;
+                tx.changed(topic::SESSION, &previous.id.to_string(), now);
+                Session {
+                    authentication,
+                    expires_at,
+                    last_seen_at: now,
+                    ..previous.clone()
+                }
+            }
+            _ => {
+                if let Some(previous) = previous {
+                    self.close_session(tx, previous.id, Some(previous.user_id), "replaced", now)
+                        .await?;
+                }
+                let session = Session {
+                    id: self.mint(now),
+                    user_id: person.user.id,
+                    authentication,
+                    created_at: now,
+                    expires_at,
+                    last_seen_at: now,
+                    ended_at: None,
+                    ip: origin.ip.map(|ip| ip.to_canonical().to_string()),
+                    user_agent: origin.user_agent.clone(),
+                };
+                tx.add_session(&session, &digest).await?;
+                session
+            }
+        };
+        tx.touch_sign_in(person.user.id, now).await?;
+        let details = json!({ "methods": session.authentication.methods });
+        let about = About {
+            user: Some(person.user.id),
+            session: Some(session.id),
+            details,
+            ..About::default()
+        };
+        tx.add_event(&self.event(EventKind::SignIn, about, origin, now))
+            .await?;
+        Ok(Issued {
+            token: minted.text().to_owned(),
+            session,
+        })
+    }
+
+    /// Ends one session with everything that hangs off it: families without `offline_access`, logout tokens to clients.
+    pub(crate) async fn close_session(
+        &self,
+        tx: &Tx,
+        session: SessionId,
+        user: Option<UserId>,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<bool> {
+        if !tx.end_session(session, reason, now).await? {
+            return Ok(false);
+        }
+        self.queue_logout_tokens(tx, session, user, now).await?;
+        tx.end_families_of_session(session, now).await?;
+        tx.changed(topic::SESSION, &session.to_string(), now);
+        Ok(true)
+    }
+
+    /// Signs one browser out.
+    ///
+    /// # Errors
+    /// `Fault` when the database is away.
+    pub async fn sign_out(&self, visit: &Visit, origin: &Origin) -> Result<()> {
+        let now = self.now();
+        let session = &visit.session;
+        let tx = self.store()?.begin().await?;
+        if self
+            .close_session(&tx, session.id, Some(session.user_id), "signed out", now)
+            .await?
+        {
+            let about = About {
+                user: Some(session.user_id),
+                session: Some(session.id),
+                ..About::default()
+            };
+            tx.add_event(&self.event(EventKind::SignOut, about, origin, now))
+                .await?;
+        }
+        tx.commit().await?;
+        self.inner.sessions.forget(&session.id.to_string());
+        Ok(())
+    }
+
+    /// Ends sessions of a user: one, all, or all but one. Returns how many.
+    ///
+    /// # Errors
+    /// `Fault` when the database is away.
+    pub async fn end_sessions(&self, user: UserId, which: Which, origin: &Origin) -> Result<usize> {
+        let now = self.now();
+        let tx = self.store()?.begin().await?;
+        let mut ended = Vec::new();
+        for session in tx.sessions_of(user, now).await? {
+            if which.covers(session.id)
+                && self
+                    .close_session(&tx, session.id, Some(user), "ended", now)
+                    .await?
+            {
+                ended.push(session.id);
+            }
+        }
+        if !ended.is_empty() {
+            let details = json!({ "sessions": ended.iter().map(ToString::to_string).collect::<Vec<_>>() });
+            let about = About {
+                user: Some(user),
+                details,
+                ..About::default()
+            };
+            tx.add_event(&self.event(EventKind::SessionsEnded, about, origin, now))
+                .await?;
+        }
+        tx.commit().await?;
+        for id in &ended {
+            self.inner.sessions.forget(&id.to_string());
+        }
+        Ok(ended.len())
+    }
+
+    /// Live sessions of a user, newest first.
+    ///
+    /// # Errors
+    /// `Fault` when the database is away.
+    pub async fn sessions_of(&self, user: UserId) -> Result<Vec<Session>> {
+        Ok(self.store()?.read().sessions_of(user, self.now()).await?)
+    }
+}
+
+/// Which sessions of a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Exactly this one.
+    One(SessionId),
+    /// Every one.
+    All,
+    /// Every one but this.
+    Others(SessionId),
+}
+
+impl Which {
+    fn covers(self, id: SessionId) -> bool {
+        match self {
+            Self::One(wanted) => id == wanted,
+            Self::All => true,
+            Self::Others(kept) => id != kept,
+        }
+    }
+}
+
+/// Reads an id that came over the wire.
+pub(crate) fn parse_id<K>(text: &str) -> Option<Id<K>> {
+    text.parse().ok()
+}

@@ -1,0 +1,304 @@
+//! Signing in with a password: one screen, no enumeration, built-in back-off, and the session choke point at the end.
+
+use serde_json::json;
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use doorward_crypto::password::Verified;
+use doorward_domain::access::Person;
+use doorward_domain::event::EventKind;
+use doorward_domain::network::Network;
+use doorward_domain::session::{Authentication, Session};
+use doorward_domain::throttle::{self, Counts, Failures, Verdict};
+use doorward_domain::user::{User, UserKind};
+use doorward_domain::{Code, Reason, Timestamp, text};
+
+use crate::attempts::KnownBrowser;
+use crate::error::{Refused, Result};
+use crate::events::About;
+use crate::{Doorward, Origin};
+
+/// An answered sign-in page.
+#[derive(Debug)]
+pub struct SignIn<'a> {
+    /// User name or e-mail address as typed.
+    pub identifier: &'a str,
+    /// Password as typed.
+    pub password: &'a str,
+    /// The browser's sealed memory of accounts.
+    pub known: Option<&'a str>,
+    /// Session the browser already has.
+    pub previous: Option<&'a Session>,
+    /// Where it came from.
+    pub origin: &'a Origin,
+}
+
+/// A sign-in that worked.
+#[derive(Debug)]
+pub struct SignedIn {
+    /// Session cookie value.
+    pub token: String,
+    /// The session.
+    pub session: Session,
+    /// New sealed memory of accounts.
+    pub known: String,
+}
+
+/// Password checks under way per account, so that parallel guesses count before they have failed.
+#[derive(Default)]
+pub struct Inflight(Mutex<HashMap<String, u32>>);
+
+struct Guard<'a> {
+    inflight: &'a Inflight,
+    key: String,
+}
+
+impl Inflight {
+    fn enter(&self, key: &str) -> (Guard<'_>, u32) {
+        let mut before = 0;
+        if let Ok(mut map) = self.0.lock() {
+            let count = map.entry(key.to_owned()).or_insert(0);
+            before = *count;
+            *count += 1;
+        }
+        (
+            Guard {
+                inflight: self,
+                key: key.to_owned(),
+            },
+            before,
+        )
+    }
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        if let Ok(mut map) = self.inflight.0.lock()
+            && let Some(count) = map.get_mut(&self.key)
+        {
+            *count -= 1;
+            if *count == 0 {
+                map.remove(&self.key);
+            }
+        }
+    }
+}
+
+struct Keys {
+    place: String,
+    account: String,
+    network: String,
+    known_browser: bool,
+}
+
+impl Keys {
+    fn list(&self) -> [String; 3] {
+        [self.place.clone(), self.account.clone(), self.network.clone()]
+    }
+}
+
+fn keys(identifier: &str, user: Option<&User>, known: Option<&KnownBrowser>, origin: &Origin) -> Keys {
+    let account = user.map_or_else(
+        || doorward_crypto::token::digest(&text::fold(identifier)).hex(),
+        |user| user.id.to_string(),
+    );
+    let network = origin
+        .ip
+        .map_or_else(|| "unknown".to_owned(), |ip| Network::of(ip).to_string());
+    let known = known.filter(|known| user.is_some_and(|user| known.users.contains(&user.id)));
+    let place = known.map_or_else(|| network.clone(), |known| format!("browser {}", known.id));
+    Keys {
+        place: format!("place {account} {place}"),
+        account: format!("account {account}"),
+        network: format!("network {network}"),
+        known_browser: known.is_some(),
+    }
+}
+
+impl Doorward {
+    /// Checks user name and password and issues a session.
+    ///
+    /// # Errors
+    /// `Refused` with `wrong_credentials` (the same for an unknown user), `user_inactive` or `service_user` (after the right
+    /// password only), `account_throttled`, `network_throttled` or `busy` with a retry time.
+    pub async fn sign_in(&self, request: SignIn<'_>) -> Result<SignedIn> {
+        let now = self.now();
+        let identifier = request.identifier.trim();
+        let too_long = identifier.len() > 254 || request.password.len() > crate::passwords::LONGEST;
+        if identifier.is_empty() || request.password.is_empty() || too_long || identifier.contains('\0') {
+            return Err(Refused::bare(Reason::WrongCredentials).into());
+        }
+        let found = self.store()?.read().user_for_sign_in(identifier).await?;
+        let (user, stored) = found.map_or((None, None), |(user, hash)| (Some(user), hash));
+        let known = self.open_known(request.known);
+        let keys = keys(identifier, user.as_ref(), known.as_ref(), request.origin);
+        let (_guard, running) = self.inner.inflight.enter(&keys.place);
+        self.throttle(&keys, running, user.as_ref(), request.origin, now)
+            .await?;
+
+        let verified = self
+            .verify_password(stored.clone(), request.password.to_owned())
+            .await?;
+        let (Verified::Match { outdated }, Some(user)) = (verified, user.as_ref()) else {
+            let why = WrongBecause {
+                user: user.as_ref(),
+                has_password: stored.is_some(),
+            };
+            return Err(self.count_failure(&keys, &why, request.origin).await?.into());
+        };
+        if let Some(reason) = unusable(user) {
+            let details = json!({ "password": "right", "active": user.active, "kind": user.kind.as_str() });
+            let about = About {
+                user: Some(user.id),
+                details,
+                ..About::default()
+            };
+            return Err(self.refuse("sign_in", reason, about, request.origin).await.into());
+        }
+        let rehashed = if outdated {
+            Some(self.hash_password(request.password.to_owned()).await?)
+        } else {
+            None
+        };
+        self.complete(&request, user, rehashed, &keys, known).await
+    }
+
+    async fn throttle(
+        &self,
+        keys: &Keys,
+        running: u32,
+        user: Option<&User>,
+        origin: &Origin,
+        now: Timestamp,
+    ) -> Result<()> {
+        let found = self.store()?.read().failures(&keys.list()).await?;
+        let mut found = found.into_iter();
+        let mut next = || found.next().unwrap_or_default();
+        let (at_place, account, network) = (next(), next(), next());
+        // Checks that are still running count as failures that just happened.
+        let at_place = match running {
+            0 => at_place,
+            n => Failures {
+                count: at_place.fresh(now).saturating_add(n),
+                last_millis: now.millis(),
+            },
+        };
+        let counts = Counts {
+            at_place,
+            account,
+            network,
+            known_browser: keys.known_browser,
+        };
+        let Verdict::Wait { reason, until } = throttle::judge(&counts, now) else {
+            return Ok(());
+        };
+        let seconds = u32::try_from((until.millis_since(now) + 999) / 1000)
+            .unwrap_or(1)
+            .max(1);
+        let details = json!({
+            "failures_at_place": at_place.fresh(now), "failures_of_account": account.fresh(now),
+            "failures_of_network": network.fresh(now), "known_browser": keys.known_browser,
+            "place": keys.place.rsplit(' ').next().unwrap_or_default(), "wait_until": until.to_string(),
+        });
+        let about = About {
+            user: user.map(|user| user.id),
+            details,
+            ..About::default()
+        };
+        let refused = self.refuse("sign_in", reason, about, origin).await;
+        Err(Refused {
+            retry_after: Some(seconds),
+            ..refused
+        }
+        .into())
+    }
+
+    async fn count_failure(&self, keys: &Keys, why: &WrongBecause<'_>, origin: &Origin) -> Result<Refused> {
+        self.inner
+            .metrics
+            .decided("sign_in", Reason::WrongCredentials.as_str());
+        let now = self.now();
+        let tx = self.store()?.begin().await?;
+        for key in keys.list() {
+            tx.add_failure(&key, now).await?;
+        }
+        let details = json!({
+            "user": if why.user.is_some() { "found" } else { "not found" },
+            "password": match (why.user.is_some(), why.has_password) {
+                (true, true) => "wrong", (true, false) => "none set", (false, _) => "not compared",
+            },
+            "network": keys.network.split_once(' ').map_or("", |(_, network)| network),
+        });
+        let about = About {
+            user: why.user.map(|user| user.id),
+            details,
+            ..About::default()
+        };
+        let code = Code::new(doorward_crypto::token::short_code(&self.random()));
+        let mut event = self.event(EventKind::Refused, about, origin, now);
+        event.reason = Some(Reason::WrongCredentials);
+        event.code = Some(code.clone());
+        tx.add_event(&event).await?;
+        tx.commit().await?;
+        Ok(Refused {
+            code: Some(code),
+            ..Refused::bare(Reason::WrongCredentials)
+        })
+    }
+
+    async fn complete(
+        &self,
+        request: &SignIn<'_>,
+        user: &User,
+        rehashed: Option<String>,
+        keys: &Keys,
+        known: Option<KnownBrowser>,
+    ) -> Result<SignedIn> {
+        let store = self.store()?;
+        let direct = store.read().group_ids_of(user.id).await?;
+        let person = Person::new(user.clone(), direct, &self.directory().groups);
+        let now = self.now();
+        let authentication = Authentication {
+            at: now,
+            methods: vec!["pwd".to_owned()],
+        };
+        let tx = store.begin().await?;
+        let issued = self
+            .issue_session(&tx, &person, authentication, request.previous, request.origin)
+            .await?;
+        tx.clear_failures(&[keys.place.clone(), keys.account.clone()])
+            .await?;
+        if let Some(hash) = rehashed {
+            tx.set_password(user.id, &hash, now).await?;
+        }
+        tx.commit().await?;
+        if let Some(previous) = request.previous {
+            self.inner.sessions.forget(&previous.id.to_string());
+        }
+        self.inner.metrics.decided("sign_in", "allowed");
+        let mut known = known.unwrap_or_else(|| KnownBrowser {
+            id: self.new_browser(),
+            users: Vec::new(),
+        });
+        known.users.retain(|id| *id != user.id);
+        known.users.insert(0, user.id);
+        known.users.truncate(KnownBrowser::MOST);
+        Ok(SignedIn {
+            token: issued.token,
+            session: issued.session,
+            known: self.seal_known(&known),
+        })
+    }
+}
+
+struct WrongBecause<'a> {
+    user: Option<&'a User>,
+    has_password: bool,
+}
+
+fn unusable(user: &User) -> Option<Reason> {
+    if !user.is_usable() {
+        return Some(Reason::UserInactive);
+    }
+    (user.kind == UserKind::Service).then_some(Reason::ServiceUser)
+}

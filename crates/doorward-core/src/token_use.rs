@@ -1,0 +1,341 @@
+//! What tokens are good for: userinfo, introspection (RFC 7662), revocation (RFC 7009).
+
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use doorward_crypto::token;
+use doorward_domain::access::{self, Person};
+use doorward_domain::application::Application;
+use doorward_domain::client::{Client, ClientKind};
+use doorward_domain::event::EventKind;
+use doorward_domain::token::Family;
+use doorward_domain::{ApplicationId, FamilyId, Timestamp};
+use doorward_oidc::claims::{self, Requested};
+use doorward_oidc::claims_request::ClaimsRequest;
+use doorward_oidc::error::{ErrorCode, TokenError};
+use doorward_oidc::introspect::{self, TokenHint};
+use doorward_oidc::params::Params;
+use doorward_oidc::refresh::{self, Rotation};
+use doorward_oidc::scope;
+
+use crate::error::Result;
+use crate::events::About;
+use crate::issue::ACCESS_TYP;
+use crate::{Doorward, Origin};
+
+/// Which of our tokens a text is, with everything that is known from it. Nothing here says that it is still good.
+#[derive(Debug)]
+struct Found {
+    kind: Kind,
+    application: Arc<Application>,
+    family_id: Option<FamilyId>,
+    jti: String,
+    scopes: BTreeSet<String>,
+    audience: Vec<String>,
+    created_at: Timestamp,
+    expires_at: Timestamp,
+    revoked: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Jwt,
+    Opaque,
+    Refresh,
+}
+
+/// A token that is good right now.
+struct Live {
+    found: Found,
+    family: Option<Family>,
+    person: Option<Person>,
+}
+
+fn invalid_token(description: &str) -> TokenError {
+    TokenError::new(ErrorCode::InvalidToken, description)
+}
+
+impl Doorward {
+    async fn find_token(&self, text: &str) -> Result<Option<Found>> {
+        if text.len() > crate::keys::LONGEST_JWT {
+            return Ok(None);
+        }
+        if text.contains('.') {
+            return Ok(self.find_jwt(text));
+        }
+        let digest = *token::digest(text).bytes();
+        if text.starts_with("dwr_") {
+            return self.find_refresh(&digest).await;
+        }
+        let Some(record) = self.store()?.read().find_access(&digest).await? else {
+            return Ok(None);
+        };
+        let Some(application) = self.directory().application(record.application_id).cloned() else {
+            return Ok(None);
+        };
+        Ok(Some(Found {
+            kind: Kind::Opaque,
+            application,
+            family_id: record.family_id,
+            jti: record.jti,
+            scopes: record.scopes,
+            audience: record.audience,
+            created_at: record.created_at,
+            expires_at: record.expires_at,
+            revoked: record.revoked_at.is_some(),
+        }))
+    }
+
+    fn find_jwt(&self, text: &str) -> Option<Found> {
+        let own = self.open_own_jwt(text)?;
+        if own.typ.as_deref() != Some(ACCESS_TYP) {
+            return None;
+        }
+        let text_of = |name: &str| own.claims.get(name).and_then(Value::as_str);
+        let application = self.directory().by_client_id(text_of("client_id")?).cloned()?;
+        let audience = match own.claims.get("aud")? {
+            Value::String(one) => vec![one.clone()],
+            Value::Array(list) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            _ => return None,
+        };
+        Some(Found {
+            kind: Kind::Jwt,
+            family_id: text_of(crate::issue::FAMILY).and_then(|id| id.parse().ok()),
+            jti: text_of("jti")?.to_owned(),
+            scopes: scope::parse_scope(text_of("scope").unwrap_or_default()).unwrap_or_default(),
+            audience,
+            created_at: Timestamp::from_seconds(own.claims.get("iat")?.as_i64()?),
+            expires_at: Timestamp::from_seconds(own.claims.get("exp")?.as_i64()?),
+            revoked: false,
+            application,
+        })
+    }
+
+    async fn find_refresh(&self, digest: &[u8; 32]) -> Result<Option<Found>> {
+        let Some((record, family)) = self.store()?.read().find_refresh(digest).await? else {
+            return Ok(None);
+        };
+        let Some(application) = self.directory().application(record.application_id).cloned() else {
+            return Ok(None);
+        };
+        let rotation = refresh::decide(&record, application.id, family.ended_at.is_some(), self.now());
+        Ok(Some(Found {
+            kind: Kind::Refresh,
+            family_id: Some(family.id),
+            jti: String::new(),
+            audience: application
+                .client
+                .iter()
+                .map(|client| client.client_id.clone())
+                .collect(),
+            application,
+            scopes: family.scopes,
+            created_at: record.created_at,
+            expires_at: record.expires_at,
+            revoked: rotation != Rotation::Rotate,
+        }))
+    }
+
+    /// Is the token good at this moment? Checks time, revocation, family, person and audience.
+    async fn live(&self, found: Found, now: Timestamp) -> Result<Option<Live>> {
+        if found.revoked || now >= found.expires_at {
+            return Ok(None);
+        }
+        let conn = self.store()?.read();
+        if found.kind == Kind::Jwt {
+            let state = conn.jti_state(&found.jti, found.family_id).await?;
+            let gone = found.family_id.is_some() && !state.family_known;
+            if state.revoked || state.family_ended || gone {
+                return Ok(None);
+            }
+        }
+        let Some(family_id) = found.family_id else {
+            return Ok(Some(Live {
+                found,
+                family: None,
+                person: None,
+            }));
+        };
+        let Some((family, user)) = conn.family_with_person(family_id).await? else {
+            return Ok(None);
+        };
+        let Some((user, direct)) = user.filter(|_| family.ended_at.is_none()) else {
+            return Ok(None);
+        };
+        let person = Person::new(user, direct, &self.directory().groups);
+        if access::admit(&person, &found.application).is_err() {
+            return Ok(None);
+        }
+        Ok(Some(Live {
+            found,
+            family: Some(family),
+            person: Some(person),
+        }))
+    }
+
+    /// The userinfo endpoint (OpenID Connect Core section 5.3).
+    ///
+    /// # Errors
+    /// `Protocol` with `invalid_token` or `insufficient_scope`.
+    pub async fn userinfo(&self, bearer: &str) -> Result<Map<String, Value>> {
+        let now = self.now();
+        let refused = || invalid_token("the access token is unknown, expired or revoked");
+        let found = self
+            .find_token(bearer)
+            .await?
+            .filter(|found| found.kind != Kind::Refresh)
+            .ok_or_else(refused)?;
+        let Some(client) = found.application.client.clone() else {
+            return Err(refused().into());
+        };
+        let own = format!("{}/application/o/userinfo/", self.public_url());
+        if !found
+            .audience
+            .iter()
+            .any(|aud| *aud == client.client_id || *aud == own)
+        {
+            return Err(invalid_token("the access token is meant for another resource").into());
+        }
+        let live = self.live(found, now).await?.ok_or_else(refused)?;
+        let (Some(family), Some(person)) = (&live.family, &live.person) else {
+            return Err(TokenError::new(
+                ErrorCode::InsufficientScope,
+                "the access token is not about a person",
+            )
+            .into());
+        };
+        if !live.found.scopes.contains("openid") {
+            return Err(TokenError::new(
+                ErrorCode::InsufficientScope,
+                "the access token lacks the scope openid",
+            )
+            .into());
+        }
+        let directory = self.directory();
+        let custom = self.custom_scopes(&directory, &live.found.scopes);
+        let asked = family.claims.as_ref().map(ClaimsRequest::from_value);
+        let wanted = asked.as_ref().map(|asked| Requested {
+            claims: &asked.userinfo,
+            allowed: &client.scopes,
+            granted: &live.found.scopes,
+        });
+        let answer = claims::user_claims(person, &directory.groups, &live.found.scopes, &custom, wanted);
+        let sub = claims::subject_of(client.subject_mode, &person.user)
+            .map_err(|problem| invalid_token(&problem.to_string()))?;
+        Ok(claims::userinfo(&sub, answer))
+    }
+
+    /// The introspection endpoint. A caller learns about its own tokens and tokens whose audience it is.
+    ///
+    /// # Errors
+    /// `Protocol` when the client cannot prove itself or is public.
+    pub async fn introspect(
+        &self,
+        authorization: Option<&str>,
+        params: &Params,
+        origin: &Origin,
+    ) -> Result<Value> {
+        let application = self.authenticate_client(authorization, params, origin).await?;
+        let Some(caller) = confidential(&application) else {
+            let description = "public clients may not introspect; authenticate with a secret or a key";
+            return Err(TokenError::new(ErrorCode::InvalidClient, description).into());
+        };
+        let question = introspect::read(params)?;
+        let Some(found) = self.find_token(&question.token).await? else {
+            return Ok(introspect::inactive());
+        };
+        if !may_know(&application, caller, &found) {
+            return Ok(introspect::inactive());
+        }
+        let Some(live) = self.live(found, self.now()).await? else {
+            return Ok(introspect::inactive());
+        };
+        Ok(self.describe(&live))
+    }
+
+    fn describe(&self, live: &Live) -> Value {
+        let Some(client) = live.found.application.client.as_ref() else {
+            return introspect::inactive();
+        };
+        let issuer = self.issuer(&live.found.application.slug, client);
+        let subject = match &live.person {
+            Some(person) => claims::subject_of(client.subject_mode, &person.user).unwrap_or_default(),
+            None => client.client_id.clone(),
+        };
+        let active = introspect::Active {
+            issuer: &issuer,
+            subject: &subject,
+            username: live.person.as_ref().map(|person| person.user.username.as_str()),
+            client_id: &client.client_id,
+            scopes: &live.found.scopes,
+            audience: &live.found.audience,
+            issued_at: live.found.created_at,
+            expires_at: live.found.expires_at,
+            jti: Some(live.found.jti.as_str()).filter(|jti| !jti.is_empty()),
+            kind: if live.found.kind == Kind::Refresh {
+                TokenHint::Refresh
+            } else {
+                TokenHint::Access
+            },
+        };
+        introspect::response(&active)
+    }
+
+    /// The revocation endpoint. Answers success for unknown tokens (RFC 7009 section 2.2).
+    ///
+    /// # Errors
+    /// `Protocol` when the client cannot prove itself or `token` is missing.
+    pub async fn revoke(&self, authorization: Option<&str>, params: &Params, origin: &Origin) -> Result<()> {
+        let application = self.authenticate_client(authorization, params, origin).await?;
+        let question = doorward_oidc::revoke::read(params)?;
+        let Some(found) = self.find_token(&question.token).await? else {
+            return Ok(());
+        };
+        if found.application.id != application.id {
+            return Ok(());
+        }
+        self.revoke_found(&found, &question.token, application.id, origin)
+            .await
+    }
+
+    async fn revoke_found(
+        &self,
+        found: &Found,
+        text: &str,
+        application: ApplicationId,
+        origin: &Origin,
+    ) -> Result<()> {
+        let now = self.now();
+        let tx = self.store()?.begin().await?;
+        let changed = match (found.kind, found.family_id) {
+            // A refresh token takes its family along (RFC 7009 section 2.1).
+            (Kind::Refresh, Some(family)) => tx.end_family(family, "revoked", now).await?,
+            (Kind::Jwt, _) => tx.revoke_jti(&found.jti, found.expires_at).await?,
+            _ => tx.revoke_access(token::digest(text).bytes(), now).await?,
+        };
+        if changed {
+            let details = json!({ "kind": format!("{:?}", found.kind).to_lowercase(), "jti": found.jti });
+            let about = About {
+                application: Some(application),
+                details,
+                ..About::default()
+            };
+            tx.add_event(&self.event(EventKind::TokensRevoked, about, origin, now))
+                .await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+fn confidential(application: &Application) -> Option<&Client> {
+    application
+        .client
+        .as_ref()
+        .filter(|client| client.kind == ClientKind::Confidential)
+}
+
+fn may_know(application: &Application, caller: &Client, found: &Found) -> bool {
+    found.application.id == application.id || found.audience.iter().any(|aud| *aud == caller.client_id)
+}
