@@ -245,8 +245,5 @@ pub fn access_token(
     claims.insert("aud".into(), aud);
     claims.insert("client_id".into(), issue.client_id.into());
     claims.insert("scope".into(), scope::join(scopes).into());
-    if let Some(session) = issue.session_id {
-        claims.insert("sid".into(), session.to_string().into());
-    }
     claims
 }

@@ -53,6 +53,9 @@ impl ClaimsRequest {
         if text.len() > LONGEST {
             return Err(format!("claims is longer than {LONGEST} bytes"));
         }
+        if text.contains("\\u0000") {
+            return Err("claims has a NUL character".into());
+        }
         if depth(text) > DEEPEST {
             return Err(format!("claims is nested deeper than {DEEPEST} levels"));
         }

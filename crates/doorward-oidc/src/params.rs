@@ -44,6 +44,9 @@ pub enum ParamError {
     /// A value is not UTF-8.
     #[error("{0} is not UTF-8 after decoding")]
     BadUtf8(String),
+    /// A value has a NUL, which no field can hold and some databases refuse.
+    #[error("{0} has a NUL character")]
+    Nul(String),
     /// A parameter breaks a rule; the sentence says which.
     #[error("{0}")]
     Rule(String),
@@ -85,7 +88,10 @@ impl Params {
                 return Err(ParamError::TooMany);
             }
             let (name, value) = piece.split_once('=').unwrap_or((piece, ""));
-            let name = encode::form_decode(name).map_err(|_| ParamError::BadName(number))?;
+            let name = encode::form_decode(name)
+                .ok()
+                .filter(|name| !name.contains('\0'))
+                .ok_or(ParamError::BadName(number))?;
             if name.len() > LONGEST_NAME {
                 return Err(ParamError::LongName(number));
             }
@@ -96,6 +102,9 @@ impl Params {
             };
             if value.len() > LONGEST_VALUE {
                 return Err(ParamError::LongValue(name));
+            }
+            if value.contains('\0') {
+                return Err(ParamError::Nul(name));
             }
             pairs.push((name, value));
         }

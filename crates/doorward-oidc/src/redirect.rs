@@ -27,8 +27,8 @@ const DANGEROUS: [&str; 12] = [
 ];
 
 /// Words that stand directly below a country's domain and that anybody can register names under (`co.uk`, `com.au`).
-const SECOND_LEVEL: [&str; 14] = [
-    "co", "com", "org", "net", "edu", "gov", "ac", "or", "ne", "go", "gob", "nom", "info", "web",
+const SECOND_LEVEL: [&str; 12] = [
+    "co", "com", "org", "net", "edu", "gov", "ac", "or", "ne", "go", "gob", "nom",
 ];
 
 /// Domains that give a label to anybody who asks for one.
@@ -143,13 +143,16 @@ pub fn find_match(patterns: &[String], given: &str) -> bool {
         .any(|pattern| RedirectPattern::parse(pattern).is_ok_and(|pattern| pattern.matches(given)))
 }
 
-/// The registered pattern that looks most like the given URI, for the error page.
+/// The registered pattern that looks most like the given URI, for the error page. Looks at the first 50 patterns and 300 characters, so that a
+/// stranger's request costs little.
 #[must_use]
 pub fn nearest<'a>(patterns: &'a [String], given: &str) -> Option<&'a str> {
-    let given: String = given.chars().take(300).collect();
+    let short = |text: &str| text.chars().take(300).collect::<String>();
+    let given = short(given);
     patterns
         .iter()
-        .min_by_key(|pattern| doorward_domain::text::distance(&given, pattern))
+        .take(50)
+        .min_by_key(|pattern| doorward_domain::text::distance(&given, &short(pattern)))
         .map(String::as_str)
 }
 

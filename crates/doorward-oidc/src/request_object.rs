@@ -81,6 +81,9 @@ impl Params {
                 if text.len() > LONGEST_VALUE {
                     return Err(ParamError::LongValue(name.clone()));
                 }
+                if text.contains('\0') {
+                    return Err(ParamError::Nul(name.clone()));
+                }
                 pairs.push((name.clone(), text));
             }
             if pairs.len() > MOST_PAIRS {
