@@ -106,7 +106,7 @@ const RETURNED = {
   'plain PKCE': [{ code_challenge: 'a'.repeat(43), code_challenge_method: 'plain' }, ['invalid_request']],
   'a PKCE method left out, which means plain': [{ code_challenge: 'a'.repeat(43), code_challenge_method: undefined }, ['invalid_request']],
   'a challenge of the wrong length': [{ code_challenge: 'short', code_challenge_method: 'S256' }, ['invalid_request']],
-  'an unknown scope only': [{ scope: 'openid no-such-scope' }, ['invalid_scope']],
+  'a scope with characters that none may have': [{ scope: 'openid "quoted"' }, ['invalid_scope']],
   'prompt=none without a session': [{ prompt: 'none' }, ['login_required']],
   'prompt=none together with login': [{ prompt: 'none login' }, ['invalid_request']],
   'a negative max_age': [{ max_age: '-1' }, ['invalid_request']],
@@ -138,6 +138,11 @@ for (const [name, [params, codes]] of Object.entries(RETURNED)) {
     assert.equal(answer.get('code'), null)
   })
 }
+
+test('an unknown scope is left out, and the token answer says so (RFC 6749 3.3, OIDC Core 3.1.2.1)', async () => {
+  const tokens = await confidential.tokens(visitor(), ALICE, { scope: 'openid email no-such-scope' })
+  assert.deepEqual(tokens.scope?.split(' ').sort(), ['email', 'openid'], JSON.stringify({ ...tokens, access_token: '…', id_token: '…' }))
+})
 
 test('a public client without PKCE: invalid_request', async () => {
   expectReturned(await visitor().open(open.authorizeUrl()), REDIRECT, 'invalid_request')

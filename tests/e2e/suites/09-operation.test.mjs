@@ -44,7 +44,7 @@ test('live, ready, version and metrics', async (t) => {
   assert.ok(Object.keys(body).some((key) => /built|build/.test(key)), version.toString())
   await new Visitor(door.url).signIn(ADMIN)
   const metrics = expectStatus(await send(`${door.url}/-/metrics`), 200)
-  assert.match(metrics.headers['content-type'], /text\/plain/)
+  assert.match(metrics.headers['content-type'], /text\/plain|application\/openmetrics-text/)
   assert.match(metrics.text, /^# TYPE \w+ (counter|gauge|histogram)/m, metrics.toString())
   for (const line of metrics.text.trim().split('\n')) {
     assert.match(line, /^(#.*|[a-zA-Z_:][\w:]*(\{.*\})? \S+( \d+)?)$/, `not Prometheus text: ${line}`)

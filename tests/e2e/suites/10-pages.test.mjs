@@ -132,6 +132,25 @@ const PAGES = {
   front: (page) => page.goto(`${door.url}/`),
 }
 
+async function axe(page) {
+  return (await new AxeBuilder({ page }).setLegacyMode(true).analyze()).violations
+}
+
+/** axe needs scripts: shows it the page as it stands without ours, in a context where scripts may run. */
+async function withScripts(page, looks, use) {
+  const html = (await page.content()).replace(/<script\b[^>]*>[\s\S]*?<\/script>/gi, '')
+  const context = await browser.newContext(looks)
+  try {
+    const copy = await context.newPage()
+    const address = page.url()
+    await copy.route(address, (route) => route.fulfill({ contentType: 'text/html; charset=utf-8', body: html }))
+    await copy.goto(address)
+    return await use(copy)
+  } finally {
+    await context.close()
+  }
+}
+
 async function look(page, name, { colorScheme, viewport }, javaScriptEnabled) {
   const found = []
   const overflow = () => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
@@ -151,7 +170,7 @@ async function look(page, name, { colorScheme, viewport }, javaScriptEnabled) {
   if (facts.main !== 1) found.push(`${facts.main} main landmarks`)
   if (facts.h1 !== 1) found.push(`${facts.h1} h1 headings`)
   if (facts.inline) found.push(`${facts.inline} inline scripts, styles or handlers`)
-  const { violations } = await new AxeBuilder({ page }).setLegacyMode(true).analyze()
+  const violations = javaScriptEnabled ? await axe(page) : await withScripts(page, { colorScheme, viewport }, axe)
   for (const { id, impact, help, nodes } of violations) {
     found.push(`axe ${impact} ${id}: ${help}: ${nodes.slice(0, 3).map((node) => `${node.html.slice(0, 160)} (${node.any.concat(node.all)[0]?.message ?? ''})`).join(' | ')}`)
   }
