@@ -1,1 +1,5 @@
 //! HTTP: routes, pages, cookies, protocol doors.
+
+pub mod assets;
+pub mod locale;
+pub mod pages;

@@ -1,0 +1,66 @@
+// Conveniences. Every page does its work without this file.
+
+const all = (selector, use) => document.querySelectorAll(selector).forEach(use);
+
+// An answer that travels by form goes on by itself.
+all("form[data-submit]", (form) => form.submit());
+
+// "Copy": copies the text of the element named by data-copy, or selects it where the clipboard is closed to us.
+all("[data-copy]", (button) => {
+  const source = document.getElementById(button.dataset.copy);
+  const label = button.querySelector("span");
+  const idle = label.textContent;
+  button.hidden = false;
+  label.setAttribute("aria-live", "polite");
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(source.textContent);
+      label.textContent = button.dataset.done;
+      setTimeout(() => (label.textContent = idle), 2000);
+    } catch {
+      getSelection().selectAllChildren(source);
+    }
+  });
+});
+
+// "Show password".
+all("[data-reveal]", (button) => {
+  const input = document.getElementById(button.dataset.reveal);
+  const show = (shown) => {
+    input.type = shown ? "text" : "password";
+    button.setAttribute("aria-pressed", shown);
+  };
+  button.hidden = false;
+  button.addEventListener("click", () => show(input.type === "password"));
+  input.form.addEventListener("submit", () => show(false));
+});
+
+// Waiting shows in the button, and a second click does not send the form again.
+addEventListener("submit", (event) => {
+  if (event.target.method !== "post" || event.defaultPrevented) return;
+  if (event.target.dataset.sent) return event.preventDefault();
+  event.target.dataset.sent = "yes";
+  event.submitter?.setAttribute("aria-busy", "true");
+});
+addEventListener("pageshow", (event) => {
+  if (!event.persisted) return;
+  all("form[data-sent]", (form) => delete form.dataset.sent);
+  all("[aria-busy]", (button) => button.removeAttribute("aria-busy"));
+});
+
+// Exact times in the reader's own zone.
+const zone = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "long", timeStyle: "short" });
+all("time[data-local]", (time) => {
+  const at = new Date(time.dateTime);
+  if (Number.isNaN(at.valueOf())) return;
+  time.title = time.textContent;
+  time.textContent = zone.format(at);
+});
+
+// Going on once the other applications know about the sign-out (the page is loaded when its frames are), or after four seconds.
+all("a[data-after-frames]", (link) => {
+  const go = () => location.replace(link.href);
+  if (document.readyState === "complete") go();
+  else addEventListener("load", go);
+  setTimeout(go, 4000);
+});

@@ -1,0 +1,86 @@
+# The portal and the account area.
+
+skip = Skip to content
+places = Main
+applications = Applications
+account = Account
+search-applications = Search applications
+found-applications =
+    { $count ->
+        [0] Nothing found for “{ $query }”.
+        [one] One application for “{ $query }”.
+       *[other] { $count } applications for “{ $query }”.
+    }
+show-all = Show all
+no-applications-title = No applications yet
+no-applications = As soon as somebody gives you access to an application, it appears here.
+nothing-found-title = Nothing found
+nothing-found = Try a shorter word, or look at all applications.
+
+profile-title = Profile
+profile-change = Change
+email-verified = Verified
+email-unverified = Not verified
+language-browser = As the browser asks
+
+password-title = Password
+password-lead = Your other sessions stay signed in. You can end them under Sessions.
+password-button = Change password
+
+sessions-title = Sessions
+sessions-lead = Browsers in which you are signed in.
+session-device = Device
+session-address = Network address
+session-since = Signed in
+session-seen = Last seen
+session-end = End session
+session-current = This one
+sign-out-everywhere = Sign out everywhere
+sign-out-everywhere-lead =
+    { $count ->
+        [one] This ends your only session, the one you are using now.
+       *[other] This ends all { $count } sessions, also the one you are using now.
+    }
+sign-out-everywhere-button =
+    { $count ->
+        [one] End 1 session
+       *[other] End { $count } sessions
+    }
+
+grants-title = Connected apps
+grants-lead = Applications that you allowed something.
+grant-since = Since
+grant-until = until
+grant-revoke = Disconnect
+no-grants-title = Nothing connected
+no-grants = When an application asks for your permission and you allow it, it appears here.
+
+activity-title = Activity
+activity-lead = What happened with your account.
+no-activity-title = Nothing yet
+no-activity = Sign-ins and changes will appear here.
+paging = Pages
+newest = Newest
+older = Older
+
+event-sign_in = Signed in
+event-sign_out = Signed out
+event-sessions_ended = Sessions ended
+event-refused = Refused: { $application }
+event-authorized = Entered { $application }
+event-tokens_issued = { $application } was given access
+event-tokens_revoked = Access of { $application } was revoked
+event-token_reused = A used token of { $application } came again; its access was ended
+event-grant_given = You connected { $application }
+event-grant_revoked = { $application } was disconnected
+event-password_changed = Password changed
+event-setup_done = The first administrator was made
+event-link_issued = A one-time link was made
+event-user_changed = Profile changed
+event-group_changed = A group changed
+event-application_changed = { $application } changed
+event-secret_changed = A secret of { $application } changed
+event-key_changed = A signing key changed
+event-scope_changed = A scope changed
+event-setting_changed = A setting changed
+event-logout_delivered = { $application } was told that you signed out
