@@ -154,10 +154,6 @@ async function withScripts(page, looks, use) {
 async function look(page, name, { colorScheme, viewport }, javaScriptEnabled) {
   const found = []
   const overflow = () => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
-  if (shots) {
-    const file = `${name}-${viewport.width}-${colorScheme}${javaScriptEnabled ? '' : '-noscript'}.png`
-    await page.screenshot({ path: path.join(shots, file), fullPage: true })
-  }
   const facts = await page.evaluate(() => ({
     title: document.title,
     lang: document.documentElement.lang,
@@ -165,6 +161,10 @@ async function look(page, name, { colorScheme, viewport }, javaScriptEnabled) {
     h1: document.querySelectorAll('h1').length,
     inline: document.querySelectorAll('script:not([src]), [style], [onclick], [onsubmit], style').length,
   }))
+  if (shots) {
+    const file = `${name}-${viewport.width}-${colorScheme}${javaScriptEnabled ? '' : '-noscript'}.png`
+    await page.screenshot({ path: path.join(shots, file), fullPage: true })
+  }
   if (!facts.title.trim()) found.push('no title')
   if (!facts.lang) found.push('no lang')
   if (facts.main !== 1) found.push(`${facts.main} main landmarks`)
