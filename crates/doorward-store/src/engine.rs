@@ -39,7 +39,7 @@ pub(crate) enum Session {
     SqliteRead(Arc<Sqlite>),
     SqliteWrite(SqliteTx),
     PostgresRead(Arc<Postgres>),
-    PostgresWrite(PostgresTx),
+    PostgresWrite(Box<PostgresTx>),
 }
 
 impl Engine {
@@ -74,7 +74,7 @@ impl Engine {
     pub(crate) async fn begin(&self) -> Result<Session> {
         Ok(match self {
             Self::Sqlite(sqlite) => Session::SqliteWrite(sqlite.begin().await?),
-            Self::Postgres(postgres) => Session::PostgresWrite(postgres.begin().await?),
+            Self::Postgres(postgres) => Session::PostgresWrite(Box::new(postgres.begin().await?)),
         })
     }
 

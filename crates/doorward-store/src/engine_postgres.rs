@@ -34,7 +34,7 @@ use crate::sql::{Arg, Dialect, Kind, Query, Row, Shape, Value};
 /// Oldest server that the SQL of this program is written for.
 const OLDEST_VERSION: i64 = 130_000;
 /// Longest time to connect, with TLS and password.
-const CONNECT_LIMIT: Duration = Duration::from_millis(1500);
+const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 /// Longest wait for a free connection.
 const POOL_WAIT: Duration = Duration::from_secs(2);
 /// Channel of NOTIFY.
@@ -98,13 +98,8 @@ impl Postgres {
     }
 
     async fn check_server(&self, client: &ClientWrapper) -> Result<()> {
-        let row = client
-            .query_typed(
-                "SELECT current_setting('server_encoding'), current_setting('server_version_num')",
-                &[],
-            )
-            .await
-            .map_err(|error| self.fault(&error))?;
+        let ask = "SELECT current_setting('server_encoding'), current_setting('server_version_num')";
+        let row = self.in_time(client.query_typed(ask, &[])).await?;
         let read = |index: usize| {
             row.first()
                 .and_then(|row| row.try_get::<_, String>(index).ok())
@@ -173,19 +168,18 @@ impl Postgres {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let client = self.client().await?;
-            let begun = tokio::time::timeout(
-                self.statement_limit,
-                client.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED"),
-            );
-            match begun.await {
-                Ok(Ok(())) => return Ok(PostgresTx::new(Arc::clone(self), client)),
-                Ok(Err(error)) if attempt > 2 || !is_lost(&error) => return Err(self.fault(&error)),
-                Ok(Err(_)) => drop(Object::take(client)),
-                Err(_) => {
-                    drop(Object::take(client));
-                    return Err(self.failed(Failure::Late));
-                }
+            // A `PostgresTx` from the start: should the caller give up meanwhile, it rolls back.
+            let tx = PostgresTx::new(Arc::clone(self), self.client().await?);
+            let begin = tx.usable()?.batch_execute("BEGIN ISOLATION LEVEL READ COMMITTED");
+            let failure = match tokio::time::timeout(self.statement_limit, begin).await {
+                Ok(Ok(())) => return Ok(tx),
+                Ok(Err(error)) => Failure::Driver(error),
+                Err(_) => Failure::Late,
+            };
+            tx.broken.store(true, Ordering::SeqCst);
+            match failure {
+                Failure::Driver(error) if attempt <= 2 && is_lost(&error) => {}
+                failure => return Err(self.failed(failure)),
             }
         }
     }
@@ -558,7 +552,7 @@ impl Postgres {
 
     fn pool_fault(&self, error: &PoolError) -> Error {
         match error {
-            PoolError::Backend(error) => self.fault(error),
+            PoolError::Backend(error) => self.connect_fault(error),
             PoolError::Timeout(TimeoutType::Wait) => {
                 Error::unavailable("all database connections are in use")
             }
@@ -571,7 +565,19 @@ impl Postgres {
         }
     }
 
-    /// An error of the driver in the store's words.
+    /// Why there is no connection.
+    fn connect_fault(&self, error: &tokio_postgres::Error) -> Error {
+        match error.as_db_error() {
+            Some(refused) => fault_of_server(refused, &self.target),
+            None => Error::unavailable(format!(
+                "cannot connect to {}: {}: is the server running, and are address, password and sslmode right?",
+                self.target.place(),
+                chain(error)
+            )),
+        }
+    }
+
+    /// Why a statement did not run, in the store's words.
     pub(crate) fn fault(&self, error: &tokio_postgres::Error) -> Error {
         match error.as_db_error() {
             Some(refused) => fault_of_server(refused, &self.target),
@@ -580,26 +586,9 @@ impl Postgres {
                 self.target.place(),
                 chain(error)
             )),
-            None if is_connecting(error) => Error::unavailable(format!(
-                "cannot connect to {}: {}: is the server running, and are address and sslmode right?",
-                self.target.place(),
-                chain(error)
-            )),
             None => Error::Engine(chain(error)),
         }
     }
-}
-
-fn is_connecting(error: &tokio_postgres::Error) -> bool {
-    let text = error.to_string();
-    [
-        "error connecting",
-        "TLS handshake",
-        "timeout waiting",
-        "authentication",
-    ]
-    .iter()
-    .any(|part| text.contains(part))
 }
 
 /// An error and its causes in one line.
@@ -674,10 +663,10 @@ impl Postgres {
     /// (the database is away, or a transaction pooler is in between), it looks through the pool.
     pub(crate) async fn pulse(&self) {
         loop {
-            if self.pooler == Pooler::Direct {
-                if let Err(error) = self.listen().await {
-                    tracing::debug!(%error, "not listening for changes");
-                }
+            if self.pooler == Pooler::Direct
+                && let Err(error) = self.listen().await
+            {
+                tracing::debug!(%error, "not listening for changes");
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
             self.wakes.signal(Signals {
@@ -692,7 +681,7 @@ impl Postgres {
         let Ok(connected) = tokio::time::timeout(CONNECT_LIMIT, connecting).await else {
             return Err(self.failed(Failure::Late));
         };
-        let (client, mut connection) = connected.map_err(|error| self.fault(&error))?;
+        let (client, mut connection) = connected.map_err(|error| self.connect_fault(&error))?;
         let (heard, mut hearing) = mpsc::channel::<Signals>(64);
         let driver = AbortOnDrop(tokio::spawn(async move {
             while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
@@ -744,7 +733,10 @@ impl Postgres {
         Ok(rows.first().and_then(|row| row.try_get(0).ok()).unwrap_or(0))
     }
 
-    async fn in_time<T>(&self, work: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T> {
+    pub(crate) async fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T> {
         match tokio::time::timeout(self.statement_limit, work).await {
             Ok(outcome) => outcome.map_err(|error| self.fault(&error)),
             Err(_) => Err(self.failed(Failure::Late)),

@@ -1,6 +1,6 @@
 //! SQLite: thread-local readers, one writer, group commit.
 //!
-//! **Reads** run directly on the caller's thread, on a read-only connection that belongs to the thread (5 to 7 µs by
+//! **Reads** run directly on the caller's thread, on a read-only connection that belongs to the thread (a few µs by
 //! primary key); reads that can scan go to a blocking thread.
 //!
 //! **Writes** share one connection behind a fair lock. A transaction of ours is a SAVEPOINT inside a physical
@@ -9,7 +9,11 @@
 //! that COMMIT is on disk (`synchronous=FULL`), and with its error when it fails. Nobody waiting: the member commits
 //! at once. The queue is fair, so a batch is bounded by who waited when it started, and besides by
 //! [`BATCH_MEMBERS`] and [`BATCH_TIME`]. A member that rolls back undoes its savepoint only. COMMIT, and with it
-//! fsync, runs on a blocking thread. `examples/commit_rate.rs` measures it.
+//! fsync, runs on a blocking thread.
+//!
+//! Measured with `examples/commit_rate.rs` (2 cores, virtual disk, release build; two rows a transaction): 4,100
+//! committed transactions a second from 1 writer, 20,000 from 8, 57,000 to 62,000 from 64, the slowest of them 10 ms;
+//! a read by primary key through this layer 1.4 µs.
 //!
 //! Constraints must not be deferred: they would be checked at the physical COMMIT and fail the whole batch
 //! (`migrate.rs` refuses them).
@@ -170,7 +174,7 @@ impl Sqlite {
         })?;
         let tx = self.begin().await?;
         tx.with(|conn| {
-            conn.execute_batch("UPDATE counters SET value = value WHERE name = 'ping'; INSERT INTO counters(name, value) VALUES ('ping', 0) ON CONFLICT (name) DO UPDATE SET value = 0")
+            conn.execute_batch("INSERT INTO counters(name, value) VALUES ('ping', 0) ON CONFLICT (name) DO UPDATE SET value = 0")
                 .map_err(|e| fault(&e))
         })
     }
@@ -282,10 +286,11 @@ fn close_batch(mut writer: OwnedMutexGuard<Writer>, wakes: &Wakes) -> OwnedMutex
         return writer;
     };
     let outcome = writer.conn.execute_batch("COMMIT").map_err(|error| fault(&error));
-    if outcome.is_err() && !writer.conn.is_autocommit() {
-        if let Err(error) = writer.conn.execute_batch("ROLLBACK") {
-            tracing::error!(%error, "a failed commit could not be rolled back");
-        }
+    if outcome.is_err()
+        && !writer.conn.is_autocommit()
+        && let Err(error) = writer.conn.execute_batch("ROLLBACK")
+    {
+        tracing::error!(%error, "a failed commit could not be rolled back");
     }
     if outcome.is_ok() {
         wakes.signal(batch.signals);
@@ -470,7 +475,7 @@ fn rows(conn: &Connection, query: &Query, want: Want) -> Result<Vec<Row>> {
     let text = query.text_for(Dialect::Sqlite)?;
     let mut statement = conn.prepare_cached(&text).map_err(|e| fault(&e))?;
     bind(&mut statement, query)?;
-    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let shape = Arc::new(Shape {
         sql: query.text.clone(),
         columns,
@@ -602,7 +607,9 @@ pub(crate) fn fault(error: &rusqlite::Error) -> Error {
         ErrorCode::CannotOpen => Error::unavailable(
             "the database file cannot be opened: check its path, and the owner and permissions of file and folder",
         ),
-        ErrorCode::DatabaseCorrupt => Error::unavailable(format!("the database file is damaged: {text}")),
+        ErrorCode::DatabaseCorrupt => {
+            Error::unusable(format!("the database file is damaged: {text}: restore a backup"))
+        }
         ErrorCode::NotADatabase => Error::unusable("the file is not an SQLite database"),
         _ => Error::Engine(text),
     }
@@ -720,10 +727,10 @@ pub(crate) fn copy_database(from: &Connection, to: &Path) -> Result<()> {
     let partial = PathBuf::from(name);
     let failed =
         |error: &std::io::Error| Error::unavailable(format!("cannot write {}: {error}", to.display()));
-    if let Err(error) = std::fs::remove_file(&partial) {
-        if error.kind() != std::io::ErrorKind::NotFound {
-            return Err(failed(&error));
-        }
+    if let Err(error) = std::fs::remove_file(&partial)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        return Err(failed(&error));
     }
     create_file(&partial)?;
     let mut copy = Connection::open(&partial).map_err(|e| about_file(&partial, fault(&e)))?;

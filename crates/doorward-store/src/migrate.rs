@@ -166,7 +166,7 @@ fn applied_sqlite(conn: &Connection) -> Result<Vec<Applied>> {
     let mut statement = conn
         .prepare("SELECT version, name, checksum FROM schema_migrations ORDER BY version")
         .map_err(|e| fault(&e))?;
-    let rows = statement
+    statement
         .query_map([], |row| {
             Ok(Applied {
                 number: row.get(0)?,
@@ -175,8 +175,7 @@ fn applied_sqlite(conn: &Connection) -> Result<Vec<Applied>> {
             })
         })
         .and_then(Iterator::collect)
-        .map_err(|e| fault(&e));
-    rows
+        .map_err(|e| fault(&e))
 }
 
 /// Switches to write-ahead logging; tried again, as SQLite does not wait here for another process that starts.
@@ -271,21 +270,16 @@ pub(crate) async fn postgres(postgres: &Postgres, client: &ClientWrapper) -> Res
 }
 
 async fn applied_postgres(postgres: &Postgres, client: &ClientWrapper) -> Result<Vec<Applied>> {
-    let failed = |error: tokio_postgres::Error| postgres.fault(&error);
-    let known = client
-        .query_typed("SELECT to_regclass('schema_migrations') IS NOT NULL", &[])
-        .await
-        .map_err(failed)?;
+    let known = client.query_typed("SELECT to_regclass('schema_migrations') IS NOT NULL", &[]);
+    let known = postgres.in_time(known).await?;
     if !known.first().and_then(|row| row.try_get(0).ok()).unwrap_or(false) {
         return Ok(Vec::new());
     }
-    let rows = client
-        .query_typed(
-            "SELECT version, name, checksum FROM schema_migrations ORDER BY version",
-            &[],
-        )
-        .await
-        .map_err(failed)?;
+    let rows = client.query_typed(
+        "SELECT version, name, checksum FROM schema_migrations ORDER BY version",
+        &[],
+    );
+    let rows = postgres.in_time(rows).await?;
     rows.iter()
         .map(|row| {
             Ok(Applied {
@@ -295,7 +289,7 @@ async fn applied_postgres(postgres: &Postgres, client: &ClientWrapper) -> Result
             })
         })
         .collect::<Result<_, _>>()
-        .map_err(failed)
+        .map_err(|error: tokio_postgres::Error| postgres.fault(&error))
 }
 
 async fn step_postgres(postgres: &Postgres, client: &ClientWrapper, step: &Migration) -> Result<()> {

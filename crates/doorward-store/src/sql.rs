@@ -494,13 +494,11 @@ impl Row {
 fn table_of(sql: &str) -> &str {
     let mut words = sql.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | ',' | ';'));
     while let Some(word) = words.next() {
-        if ["FROM", "INTO", "UPDATE"]
+        let before_a_table = ["FROM", "INTO", "UPDATE"]
             .iter()
-            .any(|key| word.eq_ignore_ascii_case(key))
-        {
-            if let Some(table) = words.find(|word| !word.is_empty()) {
-                return table;
-            }
+            .any(|key| word.eq_ignore_ascii_case(key));
+        if before_a_table && let Some(table) = words.find(|word| !word.is_empty()) {
+            return table;
         }
     }
     "result"

@@ -481,45 +481,58 @@ async fn members_of_a_batch_that_roll_back_or_fail_do_not_harm_the_others() {
     .await;
 }
 
+/// A batch of ten in which one member brings the physical commit down; tells how many commits failed.
+async fn failing_batch(store: &Store, round: i64) -> usize {
+    let holder = store.begin().await.unwrap();
+    let members: Vec<_> = (0..10)
+        .map(|n| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let tx = store.begin().await.unwrap();
+                tx.put_instance(&format!("{round}-{n}"), "").await.unwrap();
+                if n == 4 {
+                    tx.run(sql("INSERT INTO late(id, other) VALUES ($1, -1)").bind(round))
+                        .await
+                        .unwrap();
+                }
+                (n, tx.commit().await)
+            })
+        })
+        .collect();
+    // All of them queue for the writer before the first one gets it.
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    drop(holder);
+    let mut failed = 0;
+    for member in members {
+        let (n, outcome) = member.await.unwrap();
+        let there = store
+            .read()
+            .find_instance(&format!("{round}-{n}"))
+            .await
+            .unwrap()
+            .is_some();
+        assert_eq!(there, outcome.is_ok(), "acknowledged and there, or neither");
+        failed += usize::from(outcome.is_err());
+        assert!(n != 4 || !there);
+    }
+    failed
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_failed_physical_commit_fails_every_member_and_leaves_nothing() {
     let (_folder, store) = fresh_sqlite().await;
     // What migrations must not have: a constraint that is checked at the physical commit only.
-    run(&store, sql("CREATE TABLE late (id INTEGER PRIMARY KEY, other INTEGER REFERENCES late(id) DEFERRABLE INITIALLY DEFERRED)"))
-        .await
-        .unwrap();
-    let holder = store.begin().await.unwrap();
-    holder.put_instance("first", "").await.unwrap();
-    let mut members = Vec::new();
-    for n in 0..10 {
-        let store = store.clone();
-        members.push(tokio::spawn(async move {
-            let tx = store.begin().await.unwrap();
-            tx.put_instance(&format!("k{n}"), "").await.unwrap();
-            if n == 4 {
-                tx.run(sql("INSERT INTO late(id, other) VALUES (1, 2)"))
-                    .await
-                    .unwrap();
-            }
-            tx.commit().await
-        }));
-    }
-    // All of them wait for the writer when the first one commits, so that it leaves its batch open for them.
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    let first = holder.commit().await;
-    let mut failed = u32::from(first.is_err());
-    let mut committed = u32::from(first.is_ok());
-    for member in members {
-        match member.await.unwrap() {
-            Ok(()) => committed += 1,
-            Err(_) => failed += 1,
+    let table = "CREATE TABLE late (id INTEGER PRIMARY KEY, other INTEGER REFERENCES late(id) DEFERRABLE INITIALLY DEFERRED)";
+    run(&store, sql(table)).await.unwrap();
+    // How many share a batch is up to the scheduler; in some round more than one does.
+    let mut most = 0;
+    for round in 0..50 {
+        most = most.max(failing_batch(&store, round).await);
+        if most > 1 {
+            break;
         }
     }
-    assert!(failed >= 1);
-    assert_eq!(
-        i64::from(committed),
-        number(&store, sql("SELECT count(*) AS n FROM instance")).await
-    );
+    assert!(most > 1, "members shared a commit and failed together");
     assert_eq!(number(&store, sql("SELECT count(*) AS n FROM late")).await, 0);
     run(
         &store,
@@ -1167,6 +1180,70 @@ async fn a_schema_newer_than_the_program_is_refused_and_nothing_is_touched() {
             options.sqlite_path().map(|path| std::fs::read(path).unwrap()),
             before
         );
+    })
+    .await;
+}
+
+/// Tables, columns with their type word and nullability, and indexes, as lines.
+async fn schema(store: &Store) -> BTreeSet<String> {
+    let (columns, indexes) = if store.engine_name() == "sqlite" {
+        (
+            "SELECT t.name AS tab, c.name AS col, c.type AS kind, c.\"notnull\" AS needed
+             FROM sqlite_schema AS t, pragma_table_info(t.name) AS c WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite%'",
+            "SELECT name AS n, tbl_name AS tab, sql LIKE 'CREATE UNIQUE%' AS uniq, sql LIKE '% WHERE %' AS part
+             FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL",
+        )
+    } else {
+        (
+            "SELECT table_name::text AS tab, column_name::text AS col, data_type::text AS kind,
+                is_nullable = 'NO' AS needed FROM information_schema.columns WHERE table_schema = 'public'",
+            "SELECT c.relname::text AS n, t.relname::text AS tab, i.indisunique AS uniq, i.indpred IS NOT NULL AS part
+             FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_class AS t ON t.oid = i.indrelid
+             JOIN pg_namespace AS s ON s.oid = c.relnamespace WHERE s.nspname = 'public' AND NOT i.indisprimary",
+        )
+    };
+    let mut lines = BTreeSet::new();
+    for row in store.read().scan(sql(columns)).await.unwrap() {
+        let kind = match row.get::<String>("kind").unwrap().as_str() {
+            "BLOB" | "uuid" | "bytea" => "bytes or id",
+            "TEXT" | "text" | "jsonb" => "text or json",
+            "INTEGER" | "bigint" | "boolean" => "number or bool",
+            other => panic!("a type that is no type word: {other}"),
+        };
+        let name = |column: &str| row.get::<String>(column).unwrap();
+        lines.insert(format!(
+            "{}.{} {kind} {}",
+            name("tab"),
+            name("col"),
+            row.get::<bool>("needed").unwrap()
+        ));
+    }
+    for row in store.read().scan(sql(indexes)).await.unwrap() {
+        let name = |column: &str| row.get::<String>(column).unwrap();
+        let flag = |column: &str| row.get::<bool>(column).unwrap();
+        lines.insert(format!(
+            "index {} on {} {} {}",
+            name("n"),
+            name("tab"),
+            flag("uniq"),
+            flag("part")
+        ));
+    }
+    lines
+}
+
+#[tokio::test]
+async fn both_engines_have_the_same_schema() {
+    let (_folder, sqlite) = fresh_sqlite().await;
+    let expected = schema(&sqlite).await;
+    assert!(
+        expected.len() > 20 && expected.contains("instance.key text or json true"),
+        "{expected:?}"
+    );
+    each_postgres(&async |options| {
+        let found = schema(&Store::open(options).await.unwrap()).await;
+        let differences: Vec<_> = expected.symmetric_difference(&found).collect();
+        assert!(differences.is_empty(), "{differences:#?}");
     })
     .await;
 }
