@@ -88,10 +88,6 @@ impl Conn {
     ///
     /// # Errors
     /// See [`Conn::family`].
-    #[expect(
-        clippy::type_complexity,
-        reason = "the pair of user and groups is how people come from the store everywhere"
-    )]
     pub async fn family_with_person(
         &self,
         id: FamilyId,

@@ -69,10 +69,6 @@ impl Tx {
     ///
     /// # Errors
     /// See [`Conn::find_link`].
-    #[expect(
-        clippy::option_option,
-        reason = "whether the link could be taken, and whether it names a user"
-    )]
     pub async fn take_link(
         &self,
         digest: &[u8; 32],

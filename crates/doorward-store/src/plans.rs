@@ -101,7 +101,7 @@ fn literals(source: &str) -> Vec<String> {
             continue;
         };
         let mut text = String::new();
-        let mut rest = &start[..start.find('"').expect("a literal ends")];
+        let mut rest = &start[..start.find('"').unwrap_or_default()];
         while let Some(at) = rest.find("\\\n") {
             text.push_str(&rest[..at]);
             rest = rest[at + 2..].trim_start();

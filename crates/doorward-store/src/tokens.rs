@@ -100,10 +100,6 @@ impl Conn {
     ///
     /// # Errors
     /// See [`Conn::find_refresh`].
-    #[expect(
-        clippy::type_complexity,
-        reason = "the pair of user and groups is how people come from the store everywhere"
-    )]
     pub async fn refresh_with_person(
         &self,
         digest: &[u8; 32],
