@@ -7,20 +7,14 @@
 //! A database that is away makes every call fail with [`Error::Unavailable`] after about a second; connections come
 //! back by themselves.
 
-use std::fmt::Display;
-use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
-use deadpool_postgres::{
-    ClientWrapper, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, TimeoutType,
-};
-use tokio::sync::mpsc;
+use deadpool_postgres::{ClientWrapper, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type};
-use tokio_postgres::{AsyncMessage, Client};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::changes::{Signals, Wakes};
@@ -28,36 +22,27 @@ use crate::engine::Pace;
 use crate::error::{Error, Result};
 use crate::migrate;
 use crate::options::{OpenOptions, Pooler, PostgresTarget};
+use crate::postgres_error::{Failure, asks_to_retry, is_lost};
 use crate::postgres_tls;
 use crate::sql::{Arg, Dialect, Kind, Query, Row, Shape, Value};
 
 /// Oldest server that the SQL of this program is written for.
 const OLDEST_VERSION: i64 = 130_000;
 /// Longest time to connect, with TLS and password.
-const CONNECT_LIMIT: Duration = Duration::from_secs(3);
+pub(crate) const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 /// Longest wait for a free connection.
 const POOL_WAIT: Duration = Duration::from_secs(2);
-/// Channel of NOTIFY.
+/// Channel of NOTIFY; `postgres_listen.rs` listens on it.
 const CHANNEL: &str = "doorward";
 
 /// A server and database that is open.
 pub(crate) struct Postgres {
     pool: Pool,
-    target: PostgresTarget,
-    tls: MakeRustlsConnect,
-    pooler: Pooler,
-    statement_limit: Duration,
-    wakes: Arc<Wakes>,
-}
-
-/// Why a statement did not give a result.
-enum Failure {
-    /// The server, or the connection to it.
-    Driver(tokio_postgres::Error),
-    /// It took longer than it may; the connection must not be used any more.
-    Late,
-    /// The statement's own text.
-    Text(Error),
+    pub(crate) target: PostgresTarget,
+    pub(crate) tls: MakeRustlsConnect,
+    pub(crate) pooler: Pooler,
+    pub(crate) statement_limit: Duration,
+    pub(crate) wakes: Arc<Wakes>,
 }
 
 impl Postgres {
@@ -516,239 +501,4 @@ fn rows_from(query: &Query, found: &[tokio_postgres::Row]) -> Result<Vec<Row>> {
         })
     };
     found.iter().map(read).collect()
-}
-
-// --------------------------------------------------------------------------------------------------------- errors
-
-/// Whether the connection is gone, rather than the statement refused.
-fn is_lost(error: &tokio_postgres::Error) -> bool {
-    error.is_closed()
-        || match error.code() {
-            None => {
-                std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
-            }
-            Some(code) => {
-                *code == SqlState::ADMIN_SHUTDOWN
-                    || *code == SqlState::CRASH_SHUTDOWN
-                    || code.code().starts_with("08")
-            }
-        }
-}
-
-fn asks_to_retry(error: &tokio_postgres::Error) -> bool {
-    error.code().is_some_and(|code| {
-        *code == SqlState::T_R_SERIALIZATION_FAILURE || *code == SqlState::T_R_DEADLOCK_DETECTED
-    })
-}
-
-impl Postgres {
-    fn failed(&self, failure: Failure) -> Error {
-        match failure {
-            Failure::Driver(error) => self.fault(&error),
-            Failure::Late => Error::unavailable(format!("{} did not answer in time", self.target.place())),
-            Failure::Text(error) => error,
-        }
-    }
-
-    fn pool_fault(&self, error: &PoolError) -> Error {
-        match error {
-            PoolError::Backend(error) => self.connect_fault(error),
-            PoolError::Timeout(TimeoutType::Wait) => {
-                Error::unavailable("all database connections are in use")
-            }
-            PoolError::Timeout(_) => Error::unavailable(format!(
-                "cannot connect to {}: no answer in time: is the server running, and is the address right?",
-                self.target.place()
-            )),
-            PoolError::Closed => Error::unavailable("the program is stopping"),
-            other => Error::Engine(other.to_string()),
-        }
-    }
-
-    /// Why there is no connection.
-    fn connect_fault(&self, error: &tokio_postgres::Error) -> Error {
-        match error.as_db_error() {
-            Some(refused) => fault_of_server(refused, &self.target),
-            None => Error::unavailable(format!(
-                "cannot connect to {}: {}: is the server running, and are address, password and sslmode right?",
-                self.target.place(),
-                chain(error)
-            )),
-        }
-    }
-
-    /// Why a statement did not run, in the store's words.
-    pub(crate) fn fault(&self, error: &tokio_postgres::Error) -> Error {
-        match error.as_db_error() {
-            Some(refused) => fault_of_server(refused, &self.target),
-            None if is_lost(error) => Error::unavailable(format!(
-                "the connection to {} is gone: {}",
-                self.target.place(),
-                chain(error)
-            )),
-            None => Error::Engine(chain(error)),
-        }
-    }
-}
-
-/// An error and its causes in one line.
-fn chain(error: &tokio_postgres::Error) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => source.to_string(),
-        None => error.to_string(),
-    }
-}
-
-/// The server's refusal in the store's words. Its `DETAIL` is left out: it quotes values.
-fn fault_of_server(refused: &tokio_postgres::error::DbError, target: &PostgresTarget) -> Error {
-    let constraint = || refused.constraint().unwrap_or("unnamed").to_owned();
-    let say = |what: &dyn Display| Error::unavailable(format!("{}: {what}", target.place()));
-    let user = target.config.get_user().unwrap_or_default();
-    let code = refused.code();
-    if *code == SqlState::UNIQUE_VIOLATION {
-        return Error::Conflict {
-            constraint: constraint(),
-        };
-    }
-    if *code == SqlState::FOREIGN_KEY_VIOLATION {
-        return Error::Reference {
-            constraint: constraint(),
-        };
-    }
-    if *code == SqlState::UNDEFINED_DATABASE || *code == SqlState::INVALID_CATALOG_NAME {
-        let name = target.config.get_dbname().unwrap_or_default();
-        return say(&format!(
-            "the database does not exist: create it with: createdb --owner={user} --encoding=UTF8 {name}"
-        ));
-    }
-    if *code == SqlState::INVALID_PASSWORD {
-        return say(&format!(
-            "the password of {user} is wrong: correct it in database_url"
-        ));
-    }
-    if *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION {
-        return say(&format!(
-            "the server refuses {user}: {}: check the role and pg_hba.conf",
-            refused.message()
-        ));
-    }
-    if *code == SqlState::INSUFFICIENT_PRIVILEGE {
-        return say(&format!(
-            "{}: give {user} the right, or make it the owner of the database",
-            refused.message()
-        ));
-    }
-    if *code == SqlState::INVALID_SQL_STATEMENT_NAME || *code == SqlState::DUPLICATE_PSTATEMENT {
-        return say(
-            &"prepared statements get lost, as behind a pooler in transaction mode: add pooler=transaction to database_url",
-        );
-    }
-    if *code == SqlState::READ_ONLY_SQL_TRANSACTION {
-        return say(&"the server takes no writes: point database_url to the primary");
-    }
-    let passing = ["40", "53", "57", "58", "08", "55P03"]
-        .iter()
-        .any(|class| code.code().starts_with(class));
-    if passing {
-        say(&refused.message())
-    } else {
-        Error::Engine(format!("{} ({})", refused.message(), code.code()))
-    }
-}
-
-// ------------------------------------------------------------------------------------------------------ listening
-
-impl Postgres {
-    /// Listens on a connection of its own, and looks at the feed's counter once a second. Where it cannot listen
-    /// (the database is away, or a transaction pooler is in between), it looks through the pool.
-    pub(crate) async fn pulse(&self) {
-        loop {
-            if self.pooler == Pooler::Direct
-                && let Err(error) = self.listen().await
-            {
-                tracing::debug!(%error, "not listening for changes");
-            }
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            self.wakes.signal(Signals {
-                changes: true,
-                jobs: true,
-            });
-        }
-    }
-
-    async fn listen(&self) -> Result<()> {
-        let connecting = self.target.config.connect(self.tls.clone());
-        let Ok(connected) = tokio::time::timeout(CONNECT_LIMIT, connecting).await else {
-            return Err(self.failed(Failure::Late));
-        };
-        let (client, mut connection) = connected.map_err(|error| self.connect_fault(&error))?;
-        let (heard, mut hearing) = mpsc::channel::<Signals>(64);
-        let driver = AbortOnDrop(tokio::spawn(async move {
-            while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
-                if let AsyncMessage::Notification(note) = message {
-                    let signals = Signals {
-                        changes: note.payload() == "changes",
-                        jobs: note.payload() == "jobs",
-                    };
-                    // A full queue already wakes everybody.
-                    let _ = heard.try_send(signals);
-                }
-            }
-        }));
-        self.in_time(client.batch_execute("LISTEN doorward")).await?;
-        // What happened before the LISTEN was not heard.
-        self.wakes.signal(Signals {
-            changes: true,
-            jobs: true,
-        });
-        let outcome = self.hear(&client, &mut hearing).await;
-        drop(driver);
-        outcome
-    }
-
-    /// Passes on what is heard until the connection ends. The look once a second finds a dead connection, too.
-    async fn hear(&self, client: &Client, hearing: &mut mpsc::Receiver<Signals>) -> Result<()> {
-        let mut top = self.feed_top(client).await?;
-        loop {
-            match tokio::time::timeout(Duration::from_secs(1), hearing.recv()).await {
-                Ok(Some(signals)) => self.wakes.signal(signals),
-                Ok(None) => return Ok(()),
-                Err(_) => {
-                    let now = self.feed_top(client).await?;
-                    if now != top {
-                        top = now;
-                        self.wakes.signal(Signals {
-                            changes: true,
-                            jobs: false,
-                        });
-                    }
-                }
-            }
-        }
-    }
-
-    async fn feed_top(&self, client: &Client) -> Result<i64> {
-        let look = client.query_typed("SELECT value FROM counters WHERE name = 'changes'", &[]);
-        let rows = self.in_time(look).await?;
-        Ok(rows.first().and_then(|row| row.try_get(0).ok()).unwrap_or(0))
-    }
-
-    pub(crate) async fn in_time<T>(
-        &self,
-        work: impl Future<Output = Result<T, tokio_postgres::Error>>,
-    ) -> Result<T> {
-        match tokio::time::timeout(self.statement_limit, work).await {
-            Ok(outcome) => outcome.map_err(|error| self.fault(&error)),
-            Err(_) => Err(self.failed(Failure::Late)),
-        }
-    }
-}
-
-/// Ends a task together with what started it.
-pub(crate) struct AbortOnDrop(pub(crate) tokio::task::JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }

@@ -38,11 +38,14 @@ mod migrate;
 mod options;
 #[cfg(all(test, feature = "testing"))]
 mod plans;
+mod postgres_error;
+mod postgres_listen;
 mod postgres_tls;
 mod pushed;
 mod scopes;
 mod sessions;
 mod sql;
+mod sqlite_file;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod throttle;
@@ -72,7 +75,7 @@ pub use users::UserFilter;
 
 use changes::Wakes;
 use engine::Engine;
-use engine_postgres::AbortOnDrop;
+use postgres_listen::AbortOnDrop;
 
 /// How often [`Store::retry`] runs a transaction that the engine asks to run again.
 const ATTEMPTS: u32 = 8;

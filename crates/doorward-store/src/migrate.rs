@@ -30,8 +30,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio_postgres::types::Type;
 
 use crate::engine_postgres::Postgres;
-use crate::engine_sqlite::{copy_database, fault};
 use crate::error::{Error, Result};
+use crate::sqlite_file::{copy_database, fault};
 
 /// One step of the schema.
 struct Migration {

@@ -1,4 +1,11 @@
 //! The engine's promises, as stories on SQLite and, when `DOORWARD_TEST_POSTGRES` says where, on PostgreSQL.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
@@ -438,6 +445,49 @@ async fn transactions_that_deadlock_are_run_again() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn callers_that_give_up_at_any_moment_leave_no_transaction_open() {
+    each_engine(async |store| {
+        for round in 0..40u64 {
+            let tasks: Vec<_> = (0..10u64)
+                .map(|n| {
+                    let store = store.clone();
+                    let work = async move {
+                        let tx = store.begin().await.unwrap();
+                        tx.next_number("given up").await.unwrap();
+                        tx.put_instance(&format!("{round}-{n}"), "").await.unwrap();
+                        tx.commit().await.unwrap();
+                    };
+                    tokio::spawn(tokio::time::timeout(Duration::from_micros(round * 97 + n * 331), work))
+                })
+                .collect();
+            for task in tasks {
+                let _ = task.await.unwrap();
+            }
+        }
+        // Each number was given exactly once, or rolled back together with its row.
+        let settled = async {
+            let count = "SELECT (SELECT count(*) FROM instance) - (SELECT coalesce(sum(value), 0) FROM counters WHERE name = 'given up') AS n";
+            let count = if store.engine_name() == "sqlite" {
+                count.to_owned()
+            } else {
+                format!("SELECT CAST(n AS bigint) AS n FROM ({count}) AS c")
+            };
+            number(&store, sql_built(count)).await
+        };
+        assert_eq!(settled.await, 0);
+        tokio::time::timeout(PATIENCE, run(&store, sql("DELETE FROM instance"))).await.expect("nobody holds a lock").unwrap();
+        if store.engine_name() == "postgres" {
+            let open = "SELECT count(*) AS n FROM pg_stat_activity
+                WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
+            while number(&store, sql(open)).await > 0 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    })
+    .await;
+}
+
 // ------------------------------------------------------------------------------------------------------- group commit
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -824,9 +874,9 @@ async fn the_feed_has_no_gaps_under_parallel_writers() {
                         let tx = store.begin().await.unwrap();
                         tx.changed("user", &format!("{worker}-{n}"), NOW);
                         if n % 5 == 4 {
-                            drop(tx)
+                            drop(tx);
                         } else {
-                            tx.commit().await.unwrap()
+                            tx.commit().await.unwrap();
                         }
                     }
                 })
