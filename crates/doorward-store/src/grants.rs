@@ -89,8 +89,8 @@ impl Tx {
         Ok(())
     }
 
-    /// Takes a grant back and ends the families that hang off it; false when there was no grant (families are ended all
-    /// the same). 2 queries.
+    /// Takes a grant back; false when there was none that still counted at `now`. The families that hang off it are ended
+    /// by [`Tx::end_families_of_grant`] in the same transaction. 1 query.
     ///
     /// # Errors
     /// See [`Conn::grant`].
@@ -100,10 +100,11 @@ impl Tx {
         application: ApplicationId,
         now: Timestamp,
     ) -> Result<bool> {
-        let query = sql("DELETE FROM grants WHERE user_id = $1 AND application_id = $2");
-        let found = self.run(query.bind(user).bind(application)).await? > 0;
-        self.end_families_of_grant(user, application, "grant_revoked", now)
-            .await?;
-        Ok(found)
+        let query = sql("DELETE FROM grants WHERE user_id = $1 AND application_id = $2 RETURNING expires_at");
+        let Some(row) = self.returning(query.bind(user).bind(application)).await? else {
+            return Ok(false);
+        };
+        let expires_at: Option<Timestamp> = row.get("expires_at")?;
+        Ok(expires_at.is_none_or(|at| now < at))
     }
 }

@@ -6,8 +6,7 @@ use doorward_store::testing::each_engine;
 use doorward_store::{ApiToken, Error, FORGET_BATCH, conflict_field, count_queries};
 
 use crate::{
-    NOW, add_application, add_family, add_group, add_session, add_user, digest, family, id, later, race,
-    session, texts, write,
+    NOW, add_application, add_group, add_session, add_user, digest, id, later, race, session, texts, write,
 };
 
 #[tokio::test]
@@ -209,7 +208,7 @@ async fn forgetting_takes_bounded_bytes_of_what_is_over_only() {
 }
 
 #[tokio::test]
-async fn a_grant_is_widened_in_place_and_revoking_ends_its_families() {
+async fn a_grant_is_widened_in_place_and_taken_back_once() {
     each_engine(async |store| {
         let (alice, bob) = (add_user(&store, "alice").await, add_user(&store, "bob").await);
         let app = add_application(&store, "grafana").await;
@@ -248,23 +247,27 @@ async fn a_grant_is_widened_in_place_and_revoking_ends_its_families() {
         assert_eq!(conn.grants_of(alice.id).await.unwrap(), [expected]);
         assert_eq!(conn.grants_of(bob.id).await.unwrap(), []);
 
-        let hers = add_family(&store, family(app.id, Some(alice.id), None)).await;
-        let his = add_family(&store, family(app.id, Some(bob.id), None)).await;
-        let revoke = async || {
-            write(&store, async |tx| {
-                tx.revoke_grant(alice.id, app.id, later(10)).await
-            })
-            .await
-            .unwrap()
+        let revoke = async |at| {
+            write(&store, async |tx| tx.revoke_grant(alice.id, app.id, at).await)
+                .await
+                .unwrap()
         };
-        assert!(revoke().await);
-        assert!(!revoke().await);
+        assert!(revoke(later(98)).await);
+        assert!(!revoke(later(98)).await);
         assert_eq!(conn.grant(alice.id, app.id).await.unwrap(), None);
-        assert_eq!(
-            conn.family(hers.id).await.unwrap().unwrap().ended_at,
-            Some(later(10))
-        );
-        assert_eq!(conn.family(his.id).await.unwrap().unwrap().ended_at, None);
+        write(&store, async |tx| tx.save_grant(&first).await)
+            .await
+            .unwrap();
+        assert!(revoke(later(1_000_000)).await);
+        let expired = Grant {
+            expires_at: Some(later(99)),
+            ..first.clone()
+        };
+        write(&store, async |tx| tx.save_grant(&expired).await)
+            .await
+            .unwrap();
+        assert!(!revoke(later(99)).await, "an expired grant is gone, and was none");
+        assert_eq!(conn.grants_of(alice.id).await.unwrap(), []);
     })
     .await;
 }
