@@ -10,6 +10,7 @@
     reason = "a command line tool talks on the terminal"
 )]
 
+mod bench;
 mod generate;
 mod scan;
 mod tidy;
@@ -27,6 +28,9 @@ Usage: cargo xtask <task>
   tidy                check the rules that the compiler cannot check; lists every problem as file:line
   generate            write the reference pages under docs/reference from the code
   generate --check    only say which of them are out of date
+  bench               measure against an empty handler, raw cryptography and npm oidc-provider, a few minutes; prints
+  bench --full        the same for longer, and writes docs/performance.md
+  budgets             hold the release binary to its size, memory and page weight (scripts/test builds it first)
   help                this text
 
 Every task ends with status 0 when all is well, 1 when it found something, 2 when it was called wrongly.
@@ -39,6 +43,11 @@ fn main() -> ExitCode {
         ["tidy"] => Workspace::find().and_then(|workspace| tidy::run(&workspace)),
         ["generate"] => Workspace::find().and_then(|workspace| generate::write(&workspace)),
         ["generate", "--check"] => Workspace::find().and_then(|workspace| generate::check(&workspace)),
+        ["bench"] => Workspace::find().and_then(|workspace| bench::run(&workspace, bench::Depth::Short)),
+        ["bench", "--full"] => {
+            Workspace::find().and_then(|workspace| bench::run(&workspace, bench::Depth::Full))
+        }
+        ["budgets"] => Workspace::find().and_then(|workspace| bench::budgets::run(&workspace)),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             return ExitCode::SUCCESS;

@@ -1,0 +1,23 @@
+-- Chains of refresh tokens: wrk -t1 -s refresh.lua URL -- FILE
+-- FILE: the constant part of the form on the first line, then one refresh token a line. Every answer gives the next token of
+-- its chain; a token that was sent is never sent again. There must be more chains than connections.
+
+local form
+local waiting = {}
+
+function init(arguments)
+  for line in io.lines(arguments[1]) do
+    if form == nil then form = line else table.insert(waiting, line) end
+  end
+  wrk.headers["Content-Type"] = "application/x-www-form-urlencoded"
+end
+
+function request()
+  local token = table.remove(waiting)
+  return wrk.format("POST", nil, nil, form .. "&refresh_token=" .. (token or "none-left"))
+end
+
+function response(status, headers, body)
+  local token = body:match('"refresh_token"%s*:%s*"([^"]+)"')
+  if token then table.insert(waiting, 1, token) end
+end

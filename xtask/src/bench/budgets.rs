@@ -1,0 +1,112 @@
+//! Budgets that do not depend on how busy the machine is, held in CI: size of the program, memory at rest, weight of the
+//! sign-in page. Start and end are timed and shown, and bounded so generously that only a hang breaks the bound.
+
+use std::time::Duration;
+
+use super::http::{self, Browser};
+use super::{Scratch, doorward, process};
+use crate::workspace::Workspace;
+
+const BINARY_MIB: f64 = 30.0;
+const IDLE_MIB: f64 = 25.0;
+const PAGE_BYTES: usize = 60_000;
+const START_MS: f64 = 5_000.0;
+const STOP_MS: f64 = 5_000.0;
+
+/// One figure and the most that it may be.
+struct Budget {
+    what: &'static str,
+    is: f64,
+    at_most: f64,
+    unit: &'static str,
+}
+
+/// Measures `target/release/doorward` on SQLite and says whether every budget is kept.
+pub(crate) fn run(workspace: &Workspace) -> Result<bool, String> {
+    let program = workspace.path("target/release/doorward");
+    let size = std::fs::metadata(&program)
+        .map_err(|error| format!("{}: {error}; build it: cargo build --release", program.display()))?
+        .len();
+    let scratch = Scratch::new(workspace, "budgets")?;
+    let port = process::free_port()?;
+    doorward::start(&program, &scratch.0, port)?.stop()?;
+    let server = doorward::start(&program, &scratch.0, port)?;
+    let start = server.start;
+    process::pause(Duration::from_secs(2));
+    let idle = server.resident_mib()?;
+    let page = page_bytes(port)?;
+    let stop = server.stop()?;
+    let kib = |bytes: u64| f64::from(u32::try_from(bytes / 1024).unwrap_or(u32::MAX));
+    let budgets = [
+        Budget {
+            what: "release binary",
+            is: kib(size) / 1024.0,
+            at_most: BINARY_MIB,
+            unit: "MiB",
+        },
+        Budget {
+            what: "memory at rest, SQLite",
+            is: idle,
+            at_most: IDLE_MIB,
+            unit: "MiB",
+        },
+        Budget {
+            what: "sign-in page with style sheet and scripts",
+            is: f64::from(u32::try_from(page).unwrap_or(u32::MAX)) / 1000.0,
+            at_most: f64::from(u32::try_from(PAGE_BYTES).unwrap_or(u32::MAX)) / 1000.0,
+            unit: "kB",
+        },
+        Budget {
+            what: "start to ready",
+            is: start.as_secs_f64() * 1000.0,
+            at_most: START_MS,
+            unit: "ms",
+        },
+        Budget {
+            what: "asked to end until ended",
+            is: stop.as_secs_f64() * 1000.0,
+            at_most: STOP_MS,
+            unit: "ms",
+        },
+    ];
+    let mut broken = 0_usize;
+    for budget in &budgets {
+        let kept = budget.is <= budget.at_most;
+        broken += usize::from(!kept);
+        let verdict = if kept { "kept" } else { "BROKEN" };
+        println!(
+            "{:<42} {:>8.1} of {:>6.0} {:<4} {verdict}",
+            budget.what, budget.is, budget.at_most, budget.unit
+        );
+    }
+    println!("{} passed, {broken} failed", budgets.len() - broken);
+    Ok(broken == 0)
+}
+
+/// Bytes of the sign-in page and of every style sheet and script that it names, as they travel without compression.
+fn page_bytes(port: u16) -> Result<usize, String> {
+    let mut browser = Browser::new(port);
+    let first = browser.get("/if/user/")?;
+    let page = browser.follow(first)?.page()?;
+    http::form(&page.body)?;
+    let mut bytes = page.body.len();
+    for (before, after) in [("<link ", "href=\""), ("<script ", "src=\"")] {
+        for tag in page
+            .body
+            .split(before)
+            .skip(1)
+            .filter_map(|rest| rest.split('>').next())
+        {
+            let address = tag.split_once(after).and_then(|(_, rest)| rest.split('"').next());
+            let wanted = before == "<script " || tag.contains("stylesheet");
+            if let Some(path) = address.filter(|path| wanted && path.starts_with('/')) {
+                let answer = browser.get(path)?;
+                if answer.status != 200 {
+                    return Err(format!("{path} answered {}", answer.status));
+                }
+                bytes += answer.body.len();
+            }
+        }
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,308 @@
+//! `cargo xtask bench`: how fast, how small, against what, side by side in one run.
+//!
+//! The subjects take turns within each round, so that a machine that is busy for a while is busy for all of them. The
+//! figure to quote is the server's own processor time per request: the load generator shares the machine, and requests per
+//! second are what is left over. What is shown is the median of the rounds.
+
+pub(crate) mod budgets;
+mod doorward;
+mod http;
+mod peer;
+mod process;
+mod report;
+mod wrk;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use doorward::Doorward;
+use peer::Peer;
+use process::Server;
+use report::{Figures, Raw, Resources};
+use wrk::{Load, Sample};
+
+use crate::workspace::Workspace;
+
+/// How long to measure.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// Prints the figures.
+    Short,
+    /// The published figures: also writes `docs/performance.md`.
+    Full,
+}
+
+impl Depth {
+    fn rounds(self) -> usize {
+        if self == Self::Full { 5 } else { 3 }
+    }
+
+    fn seconds(self) -> u32 {
+        if self == Self::Full { 5 } else { 2 }
+    }
+}
+
+/// What is asked for. "Signed" means access tokens that are JWTs, "opaque" ones that only the server can read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Empty,
+    Discovery,
+    Jwks,
+    ClientCredentials,
+    RefreshOpaque,
+    RefreshSigned,
+    IntrospectOpaque,
+    IntrospectSigned,
+    UserinfoOpaque,
+    UserinfoSigned,
+}
+
+impl Kind {
+    const ALL: [Self; 10] = [
+        Self::Empty,
+        Self::Discovery,
+        Self::Jwks,
+        Self::ClientCredentials,
+        Self::RefreshOpaque,
+        Self::RefreshSigned,
+        Self::IntrospectOpaque,
+        Self::IntrospectSigned,
+        Self::UserinfoOpaque,
+        Self::UserinfoSigned,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Empty => "empty handler",
+            Self::Discovery => "discovery",
+            Self::Jwks => "JWKS",
+            Self::ClientCredentials => "token: client credentials, RS256 access token",
+            Self::RefreshOpaque => "token: refresh, opaque access token, RS256 ID token",
+            Self::RefreshSigned => "token: refresh, RS256 access token, RS256 ID token",
+            Self::IntrospectOpaque => "introspection of an opaque token",
+            Self::IntrospectSigned => "introspection of a signed token",
+            Self::UserinfoOpaque => "userinfo with an opaque token",
+            Self::UserinfoSigned => "userinfo with a signed token",
+        }
+    }
+
+    fn wants_signed_tokens(self) -> bool {
+        !matches!(
+            self,
+            Self::RefreshOpaque | Self::IntrospectOpaque | Self::UserinfoOpaque
+        )
+    }
+}
+
+/// Somebody that is measured.
+trait Subject {
+    fn server(&self) -> &Server;
+    /// What to send for this kind, with fresh tokens; nothing when the subject has no such thing.
+    fn load(&mut self, kind: Kind) -> Result<Option<Load>, String>;
+}
+
+struct Empty(Server);
+
+impl Subject for Empty {
+    fn server(&self) -> &Server {
+        &self.0
+    }
+
+    fn load(&mut self, kind: Kind) -> Result<Option<Load>, String> {
+        Ok((kind == Kind::Empty).then(|| Load::Page {
+            path: "/".to_owned(),
+            bearer: None,
+        }))
+    }
+}
+
+/// A folder under `target/bench` that goes away with the value.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(workspace: &Workspace, name: &str) -> Result<Self, String> {
+        let folder = workspace.path(&format!("target/bench/{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder)
+            .map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What stays behind is under target/.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Measures everything and prints it; [`Depth::Full`] also writes the page.
+pub(crate) fn run(workspace: &Workspace, depth: Depth) -> Result<bool, String> {
+    for (program, package) in [("wrk", "wrk"), ("npm", "npm")] {
+        let found = Command::new(program).arg("--version").output().is_ok();
+        if !found {
+            return Err(format!("{program} is not installed: apt-get install {package}"));
+        }
+    }
+    build(workspace)?;
+    let program = workspace.path("target/release/doorward");
+    println!("starting and resting");
+    let resources = resources(workspace, &program, depth)?;
+    let scratch = Scratch::new(workspace, "doorward")?;
+    let mut door = Doorward::prepare(&program, &scratch.0)?;
+    let peer_folder = workspace.path("target/bench/peer");
+    std::fs::create_dir_all(&peer_folder).map_err(|error| error.to_string())?;
+    let mut peer = Peer::prepare(workspace, &peer_folder)?;
+    let mut empty = empty_server(workspace)?;
+    let mut figures = Figures {
+        samples: BTreeMap::new(),
+        sign_ins: Vec::new(),
+        raw: raw_rates(workspace, depth, &door)?,
+        resources,
+        peer_version: peer.version.clone(),
+    };
+    for round in 0..=depth.rounds() {
+        println!(
+            "round {round} of {}{}",
+            depth.rounds(),
+            if round == 0 { ": to get warm" } else { "" }
+        );
+        let seconds = if round == 0 { 1 } else { depth.seconds() };
+        let mut subjects: [(&'static str, &mut dyn Subject); 3] = [
+            ("empty", &mut empty),
+            ("doorward", &mut door),
+            ("peer", &mut peer),
+        ];
+        for kind in Kind::ALL {
+            for (name, subject) in &mut subjects {
+                if let Some(load) = subject.load(kind)? {
+                    let sample = wrk::run(workspace, subject.server(), &load, seconds)?;
+                    if round > 0 {
+                        figures.samples.entry((kind, *name)).or_default().push(sample);
+                    }
+                }
+            }
+        }
+        let sample = door.sign_ins(seconds)?;
+        if round > 0 {
+            figures.sign_ins.push(sample);
+        }
+    }
+    figures.resources.under_load_mib = door.server.peak_mib()?;
+    let page = report::page(workspace, depth, &figures);
+    println!("\n{page}");
+    if depth == Depth::Full {
+        workspace.write("docs/performance.md", &page)?;
+        println!("docs/performance.md written");
+    }
+    Ok(true)
+}
+
+fn build(workspace: &Workspace) -> Result<(), String> {
+    println!("building");
+    workspace.run(
+        "cargo",
+        &[
+            "build",
+            "--quiet",
+            "--locked",
+            "--release",
+            "--package",
+            "doorward",
+        ],
+    )?;
+    for (package, example) in [("doorward-web", "empty"), ("doorward-crypto", "rates")] {
+        workspace.run(
+            "cargo",
+            &[
+                "build",
+                "--quiet",
+                "--locked",
+                "--release",
+                "--package",
+                package,
+                "--example",
+                example,
+            ],
+        )?;
+    }
+    Ok(())
+}
+
+fn empty_server(workspace: &Workspace) -> Result<Empty, String> {
+    let port = process::free_port()?;
+    let mut command = Command::new(workspace.path("target/release/examples/empty"));
+    command.arg(format!("127.0.0.1:{port}"));
+    let log = workspace.path("target/bench/empty.log");
+    Ok(Empty(Server::start(&mut command, port, "/", &log)?))
+}
+
+/// One thread of the library alone, with the parameters that the server hashes with.
+fn raw_rates(workspace: &Workspace, depth: Depth, door: &Doorward) -> Result<Raw, String> {
+    let program = workspace
+        .path("target/release/examples/rates")
+        .display()
+        .to_string();
+    let (memory, iterations) = door.argon2()?;
+    let seconds = depth.seconds().to_string();
+    let line = workspace.run(
+        &program,
+        &["1", &seconds, &memory.to_string(), &iterations.to_string()],
+    )?;
+    let rates: serde_json::Value = serde_json::from_str(&line).map_err(|error| format!("{error}: {line}"))?;
+    let number = |pointer: &str| {
+        rates
+            .pointer(pointer)
+            .and_then(serde_json::Value::as_f64)
+            .ok_or_else(|| format!("no {pointer} in {line}"))
+    };
+    Ok(Raw {
+        rs256_per_second: number("/raw_sign_per_second/RS256")?,
+        es256_per_second: number("/raw_sign_per_second/ES256")?,
+        eddsa_per_second: number("/raw_sign_per_second/EdDSA")?,
+        argon2_per_second: number("/argon2id_per_second")?,
+        argon2_memory_kib: memory,
+        argon2_iterations: iterations,
+    })
+}
+
+/// Starts and memory at rest, on a database that is migrated.
+fn resources(workspace: &Workspace, program: &Path, depth: Depth) -> Result<Resources, String> {
+    let size = std::fs::metadata(program)
+        .map_err(|error| format!("{}: {error}", program.display()))?
+        .len();
+    let scratch = Scratch::new(workspace, "start")?;
+    let port = process::free_port()?;
+    doorward::start(program, &scratch.0, port)?.stop()?;
+    let mut starts = Vec::new();
+    let mut idle = 0.0;
+    for _ in 0..depth.rounds() {
+        let server = doorward::start(program, &scratch.0, port)?;
+        starts.push(server.start.as_secs_f64() * 1000.0);
+        process::pause(Duration::from_secs(2));
+        idle = server.resident_mib()?;
+        server.stop()?;
+    }
+    Ok(Resources {
+        binary_mib: f64::from(u32::try_from(size / 1024).unwrap_or(u32::MAX)) / 1024.0,
+        start_ms: report::median(&starts),
+        idle_mib: idle,
+        under_load_mib: 0.0,
+    })
+}
+
+/// Writes a file that only this run reads.
+fn save(path: &Path, text: &str) -> Result<(), String> {
+    std::fs::write(path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
+}
+
+/// For one subject and kind: the median of each figure on its own.
+fn middle(samples: &[Sample]) -> Sample {
+    let of = |figure: fn(&Sample) -> f64| report::median(&samples.iter().map(figure).collect::<Vec<_>>());
+    Sample {
+        per_second: of(|sample| sample.per_second),
+        p99_ms: of(|sample| sample.p99_ms),
+        processor_us: of(|sample| sample.processor_us),
+    }
+}

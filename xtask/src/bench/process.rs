@@ -1,0 +1,132 @@
+//! Servers as child processes, and what the kernel says about them: processor time and memory.
+//!
+//! A child ends with the value that stands for it; nothing is ended by name.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::http;
+
+/// The kernel counts processor time in hundredths of a second for every program (`USER_HZ`).
+const TICKS_PER_SECOND: f64 = 100.0;
+const LONGEST_START: Duration = Duration::from_secs(30);
+
+/// A running server on a port of the loopback interface.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) port: u16,
+    /// From starting the process to its first good answer.
+    pub(crate) start: Duration,
+}
+
+impl Server {
+    /// Starts a command with its output in a log, and waits until `path` answers 200 on `port`.
+    pub(crate) fn start(command: &mut Command, port: u16, path: &str, log: &Path) -> Result<Self, String> {
+        let name = command.get_program().to_string_lossy().into_owned();
+        let output =
+            std::fs::File::create(log).map_err(|error| format!("cannot write {}: {error}", log.display()))?;
+        let errors = output.try_clone().map_err(|error| error.to_string())?;
+        let begun = Instant::now();
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors)
+            .spawn()
+            .map_err(|error| format!("cannot start {name}: {error}"))?;
+        let mut server = Self {
+            child,
+            port,
+            start: Duration::ZERO,
+        };
+        while !http::is_ok(port, path) {
+            let ended = server.child.try_wait().map_err(|error| error.to_string())?;
+            if ended.is_some() || begun.elapsed() > LONGEST_START {
+                let said = std::fs::read_to_string(log).unwrap_or_default();
+                return Err(format!("{name} did not answer {path} with 200; its log:\n{said}"));
+            }
+            pause(Duration::from_millis(1));
+        }
+        server.start = begun.elapsed();
+        Ok(server)
+    }
+
+    /// Asks the process to end (SIGTERM), waits for it, and says how long it took.
+    pub(crate) fn stop(mut self) -> Result<Duration, String> {
+        let begun = Instant::now();
+        let told = Command::new("kill").arg(self.child.id().to_string()).status();
+        told.map_err(|error| format!("cannot start kill: {error}"))?;
+        let status = self.child.wait().map_err(|error| error.to_string())?;
+        if !status.success() {
+            return Err(format!("the server ended with {status} when it was asked to end"));
+        }
+        Ok(begun.elapsed())
+    }
+
+    /// Processor time that the process has used, user and system together.
+    pub(crate) fn processor_seconds(&self) -> Result<f64, String> {
+        let stat = self.proc_file("stat")?;
+        // The name of the program, which may hold spaces, stands in parentheses before the numbers.
+        let numbers = stat.rsplit_once(") ").map(|(_, rest)| rest).unwrap_or_default();
+        let mut ticks = numbers
+            .split(' ')
+            .skip(11)
+            .take(2)
+            .filter_map(|number| number.parse::<f64>().ok());
+        match (ticks.next(), ticks.next()) {
+            (Some(user), Some(system)) => Ok((user + system) / TICKS_PER_SECOND),
+            _ => Err(format!("unexpected form of /proc/{}/stat", self.child.id())),
+        }
+    }
+
+    /// Memory that is resident now, in MiB.
+    pub(crate) fn resident_mib(&self) -> Result<f64, String> {
+        self.memory("VmRSS:")
+    }
+
+    /// The most memory that was ever resident, in MiB.
+    pub(crate) fn peak_mib(&self) -> Result<f64, String> {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, line: &str) -> Result<f64, String> {
+        let status = self.proc_file("status")?;
+        let kib = status
+            .lines()
+            .find_map(|text| text.strip_prefix(line))
+            .and_then(|text| text.split_whitespace().next())
+            .and_then(|number| number.parse::<f64>().ok())
+            .ok_or_else(|| format!("no {line} in /proc/{}/status", self.child.id()))?;
+        Ok(kib / 1024.0)
+    }
+
+    fn proc_file(&self, name: &str) -> Result<String, String> {
+        let path = format!("/proc/{}/{name}", self.child.id());
+        std::fs::read_to_string(&path).map_err(|error| format!("cannot read {path}: {error}"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Killing fails only when it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A port of the loopback interface that was free a moment ago.
+pub(crate) fn free_port() -> Result<u16, String> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(|error| format!("no free port: {error}"))?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    Ok(address.port())
+}
+
+/// Waits. There is no async worker here that could be blocked.
+pub(crate) fn pause(time: Duration) {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a chore on a thread of its own, without a runtime"
+    )]
+    std::thread::sleep(time);
+}

@@ -1,0 +1,285 @@
+//! The page of figures: method, machine, numbers, and what was aimed at.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::wrk::{CONNECTIONS, Sample};
+use super::{Depth, Kind, middle};
+use crate::workspace::Workspace;
+
+/// Everything that was measured.
+pub(crate) struct Figures {
+    pub(crate) samples: BTreeMap<(Kind, &'static str), Vec<Sample>>,
+    pub(crate) sign_ins: Vec<Sample>,
+    pub(crate) raw: Raw,
+    pub(crate) resources: Resources,
+    pub(crate) peer_version: String,
+}
+
+/// The crypto library alone, on one thread.
+pub(crate) struct Raw {
+    pub(crate) rs256_per_second: f64,
+    pub(crate) es256_per_second: f64,
+    pub(crate) eddsa_per_second: f64,
+    pub(crate) argon2_per_second: f64,
+    pub(crate) argon2_memory_kib: u32,
+    pub(crate) argon2_iterations: u32,
+}
+
+/// What the program takes.
+pub(crate) struct Resources {
+    pub(crate) binary_mib: f64,
+    pub(crate) start_ms: f64,
+    pub(crate) idle_mib: f64,
+    pub(crate) under_load_mib: f64,
+}
+
+impl Figures {
+    fn of(&self, kind: Kind, subject: &'static str) -> Option<Sample> {
+        self.samples.get(&(kind, subject)).map(|samples| middle(samples))
+    }
+}
+
+/// The middle one of some numbers; of an even count, the lower one. 0 when there are none.
+pub(crate) fn median(numbers: &[f64]) -> f64 {
+    let mut sorted = numbers.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted
+        .get(sorted.len().saturating_sub(1) / 2)
+        .copied()
+        .unwrap_or_default()
+}
+
+/// The whole page in Markdown.
+pub(crate) fn page(workspace: &Workspace, depth: Depth, figures: &Figures) -> String {
+    let mut text = String::from("# Performance\n\nWritten by `cargo xtask bench --full`. Do not edit.\n");
+    text.push_str(&method(depth, figures));
+    text.push_str(&machine(workspace));
+    text.push_str(&targets(figures));
+    text.push_str(&requests(figures));
+    text.push_str(&raw(&figures.raw));
+    text
+}
+
+fn method(depth: Depth, figures: &Figures) -> String {
+    format!(
+        "
+## Method
+
+- Release build with the default settings: SQLite in a fresh folder, every commit flushed to the disk, one log line per
+  request to a file, tokens of real people in a real session.
+- Side by side in one run, taking turns within each round: Doorward; an empty handler on the same HTTP stack
+  (`crates/doorward-web/examples/empty.rs`); npm oidc-provider {peer} on Node.js 22 with its in-memory storage, which keeps
+  nothing when it ends (`xtask/bench/peer.mjs`); and the crypto library alone on one thread.
+- Load by wrk: one thread, {CONNECTIONS} connections, {seconds} s for each kind of request in each of {rounds} rounds after one to
+  get warm. Refresh tokens are used once each, in {chains} chains. A run with a single refusal does not count.
+- **The figure to compare is the server's own processor time per request**, from the kernel's account of the process. The load
+  generator shares the processors, so requests per second are lower than on a machine of the server's own.
+- Shown is the median of the rounds. To repeat it: `cargo xtask bench --full` (needs wrk and npm).
+",
+        peer = figures.peer_version,
+        seconds = depth.seconds(),
+        rounds = depth.rounds(),
+        chains = 2 * CONNECTIONS,
+    )
+}
+
+fn machine(workspace: &Workspace) -> String {
+    let file = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let after = |text: &str, key: &str| {
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(key))
+            .and_then(|line| line.split_once(':'));
+        line.map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
+    };
+    let cpuinfo = file("/proc/cpuinfo");
+    let processors = cpuinfo
+        .lines()
+        .filter(|line| line.starts_with("processor"))
+        .count();
+    let said = |program: &str, arguments: &[&str]| {
+        workspace
+            .run(program, arguments)
+            .map(|text| text.trim().to_owned())
+            .unwrap_or_default()
+    };
+    format!(
+        "
+## Machine
+
+{processors} processors ({model}), memory {memory}, Linux {kernel}, {compiler}, commit {commit}.
+",
+        model = after(&cpuinfo, "model name"),
+        memory = after(&file("/proc/meminfo"), "MemTotal"),
+        kernel = file("/proc/sys/kernel/osrelease").trim(),
+        compiler = said("rustc", &["--version"]),
+        commit = said("git", &["rev-parse", "--short", "HEAD"]),
+    )
+}
+
+/// One line of the table of aims.
+struct Aim {
+    what: String,
+    target: &'static str,
+    is: String,
+    reached: bool,
+}
+
+fn targets(figures: &Figures) -> String {
+    let mut aims = vec![
+        at_most(
+            "resident memory at rest, SQLite",
+            "25 MiB",
+            figures.resources.idle_mib,
+            25.0,
+            "MiB",
+        ),
+        at_most(
+            "start to ready, migrated database",
+            "200 ms",
+            figures.resources.start_ms,
+            200.0,
+            "ms",
+        ),
+        at_most(
+            "stripped release binary",
+            "30 MiB",
+            figures.resources.binary_mib,
+            30.0,
+            "MiB",
+        ),
+    ];
+    if let Some(empty) = figures.of(Kind::Empty, "empty") {
+        for kind in [Kind::Discovery, Kind::Jwks] {
+            if let Some(sample) = figures.of(kind, "doorward") {
+                let rate = sample.per_second / empty.per_second;
+                aims.push(share(
+                    format!("{}: requests per second of the empty handler's", kind.name()),
+                    "90 %",
+                    rate,
+                    0.9,
+                ));
+            }
+        }
+    }
+    if let Some(sample) = figures.of(Kind::ClientCredentials, "doorward") {
+        let rate = 1e6 / figures.raw.rs256_per_second / sample.processor_us;
+        let what = "token endpoint: share of the processor time that is the RS256 signature itself";
+        aims.push(share(what.to_owned(), "85 %", rate, 0.85));
+    }
+    if !figures.sign_ins.is_empty() {
+        let rate = 1e6 / figures.raw.argon2_per_second / middle(&figures.sign_ins).processor_us;
+        let what = "password sign-in: share of the processor time that is argon2id itself";
+        aims.push(share(what.to_owned(), "90 %", rate, 0.9));
+    }
+    let mut text = String::from("\n## Against what we aim at\n\n| what | aim | is | |\n|---|---|---|---|\n");
+    for aim in aims {
+        let verdict = if aim.reached { "reached" } else { "**not reached**" };
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "| {} | {} | {} | {verdict} |", aim.what, aim.target, aim.is);
+    }
+    let _ = writeln!(
+        text,
+        "\nMost memory under all of the load below: {:.1} MiB.",
+        figures.resources.under_load_mib
+    );
+    text
+}
+
+fn at_most(what: &str, target: &'static str, is: f64, most: f64, unit: &str) -> Aim {
+    Aim {
+        what: what.to_owned(),
+        target,
+        is: format!("{is:.1} {unit}"),
+        reached: is <= most,
+    }
+}
+
+fn share(what: String, target: &'static str, is: f64, least: f64) -> Aim {
+    Aim {
+        what,
+        target,
+        is: format!("{:.0} %", is * 100.0),
+        reached: is >= least,
+    }
+}
+
+fn requests(figures: &Figures) -> String {
+    let mut text = String::from(
+        "
+## Requests
+
+| request | Doorward, µs of processor | requests/s | p99 ms | oidc-provider, µs of processor | requests/s | p99 ms | Doorward needs |
+|---|---:|---:|---:|---:|---:|---:|---|
+",
+    );
+    let dash = || ["–".to_owned(), "–".to_owned(), "–".to_owned()];
+    let cells = |sample: &Sample| {
+        [
+            format!("{:.0}", sample.processor_us),
+            format!("{:.0}", sample.per_second),
+            format!("{:.1}", sample.p99_ms),
+        ]
+    };
+    if let Some(empty) = figures.of(Kind::Empty, "empty") {
+        let row = cells(&empty).join(" | ");
+        let _ = writeln!(text, "| (empty handler) | {row} | – | – | – | |");
+    }
+    for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Empty) {
+        let Some(ours) = figures.of(kind, "doorward") else {
+            continue;
+        };
+        let theirs = figures.of(kind, "peer");
+        let ratio = theirs.map_or_else(String::new, |theirs| {
+            format!(
+                "1/{:.1} of its processor time",
+                theirs.processor_us / ours.processor_us
+            )
+        });
+        let theirs = theirs.as_ref().map_or_else(dash, cells).join(" | ");
+        let _ = writeln!(
+            text,
+            "| {} | {} | {theirs} | {ratio} |",
+            kind.name(),
+            cells(&ours).join(" | ")
+        );
+    }
+    if !figures.sign_ins.is_empty() {
+        let row = cells(&middle(&figures.sign_ins)).join(" | ");
+        let _ = writeln!(
+            text,
+            "| signing in with a password, from the authorization request to the code | {row} | – | – | – | |"
+        );
+    }
+    text
+}
+
+fn raw(raw: &Raw) -> String {
+    format!(
+        "
+## The crypto library alone, one thread
+
+| what | per second | µs |
+|---|---:|---:|
+| RS256 signature, 2048 bits | {rs:.0} | {rs_us:.0} |
+| ES256 signature | {es:.0} | {es_us:.0} |
+| EdDSA signature | {ed:.0} | {ed_us:.0} |
+| argon2id, {memory} MiB, {iterations} iterations | {argon:.1} | {argon_us:.0} |
+",
+        rs = raw.rs256_per_second,
+        rs_us = 1e6 / raw.rs256_per_second,
+        es = raw.es256_per_second,
+        es_us = 1e6 / raw.es256_per_second,
+        ed = raw.eddsa_per_second,
+        ed_us = 1e6 / raw.eddsa_per_second,
+        memory = raw.argon2_memory_kib / 1024,
+        iterations = raw.argon2_iterations,
+        argon = raw.argon2_per_second,
+        argon_us = 1e6 / raw.argon2_per_second,
+    )
+}
+
+#[cfg(test)]
+#[path = "report_tests.rs"]
+mod tests;

@@ -1,0 +1,111 @@
+//! Load by wrk, and the reading of its report.
+
+use std::path::PathBuf;
+
+use super::process::Server;
+use crate::workspace::Workspace;
+
+/// What wrk sends.
+pub(crate) enum Load {
+    /// GET.
+    Page { path: String, bearer: Option<String> },
+    /// The same form again and again.
+    Form { path: String, file: PathBuf },
+    /// Chains of refresh tokens.
+    Refresh { path: String, file: PathBuf },
+}
+
+/// What one run of wrk gave, with the processor time that the server used meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Sample {
+    pub(crate) per_second: f64,
+    pub(crate) p99_ms: f64,
+    /// Microseconds of the server's processor time per request.
+    pub(crate) processor_us: f64,
+}
+
+pub(crate) const CONNECTIONS: usize = 16;
+
+/// Sends one kind of request for some seconds. An answer outside 2xx and 3xx is an error, because its speed says nothing.
+pub(crate) fn run(
+    workspace: &Workspace,
+    server: &Server,
+    load: &Load,
+    seconds: u32,
+) -> Result<Sample, String> {
+    let (path, script, file, bearer) = match load {
+        Load::Page { path, bearer } => (path, None, None, bearer.as_ref()),
+        Load::Form { path, file } => (path, Some("post.lua"), Some(file), None),
+        Load::Refresh { path, file } => (path, Some("refresh.lua"), Some(file), None),
+    };
+    let mut arguments = vec![
+        "-t1".to_owned(),
+        format!("-c{CONNECTIONS}"),
+        format!("-d{seconds}s"),
+        "--latency".to_owned(),
+    ];
+    arguments.extend(["-H".to_owned(), format!("Host: localhost:{}", server.port)]);
+    if let Some(token) = bearer {
+        arguments.extend(["-H".to_owned(), format!("Authorization: Bearer {token}")]);
+    }
+    if let Some(script) = script {
+        arguments.extend(["-s".to_owned(), format!("xtask/bench/{script}")]);
+    }
+    arguments.push(format!("http://127.0.0.1:{}{path}", server.port));
+    if let Some(file) = file {
+        arguments.extend(["--".to_owned(), file.display().to_string()]);
+    }
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let before = server.processor_seconds()?;
+    let said = workspace.run("wrk", &arguments)?;
+    let used = server.processor_seconds()? - before;
+    read(&said, used).map_err(|error| format!("{path}: {error}\n{said}"))
+}
+
+fn read(said: &str, processor_seconds: f64) -> Result<Sample, String> {
+    let line = |start: &str| {
+        said.lines()
+            .map(str::trim)
+            .find_map(|line| line.strip_prefix(start))
+            .map(str::trim)
+    };
+    if let Some(refused) = line("Non-2xx or 3xx responses:") {
+        return Err(format!("{refused} answers were refusals"));
+    }
+    if let Some(errors) = line("Socket errors:") {
+        return Err(format!("socket errors: {errors}"));
+    }
+    let per_second = line("Requests/sec:")
+        .and_then(|number| number.parse().ok())
+        .ok_or("no Requests/sec")?;
+    let requests = said
+        .lines()
+        .find_map(|line| line.trim().split_once(" requests in "))
+        .and_then(|(number, _)| number.parse::<f64>().ok())
+        .filter(|requests| *requests > 0.0)
+        .ok_or("no requests")?;
+    let p99_ms = line("99%").and_then(milliseconds).ok_or("no 99% latency")?;
+    Ok(Sample {
+        per_second,
+        p99_ms,
+        processor_us: processor_seconds * 1e6 / requests,
+    })
+}
+
+/// wrk writes `612.00us`, `1.25ms`, `2.01s`.
+fn milliseconds(text: &str) -> Option<f64> {
+    let (number, factor) = if let Some(number) = text.strip_suffix("us") {
+        (number, 0.001)
+    } else if let Some(number) = text.strip_suffix("ms") {
+        (number, 1.0)
+    } else if let Some(number) = text.strip_suffix('m') {
+        (number, 60_000.0)
+    } else {
+        (text.strip_suffix('s')?, 1000.0)
+    };
+    number.parse::<f64>().ok().map(|number| number * factor)
+}
+
+#[cfg(test)]
+#[path = "wrk_tests.rs"]
+mod tests;
