@@ -49,7 +49,7 @@ addEventListener("pageshow", (event) => {
 });
 
 // Exact times in the reader's own zone.
-const zone = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "long", timeStyle: "short" });
+const zone = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
 all("time[data-local]", (time) => {
   const at = new Date(time.dateTime);
   if (Number.isNaN(at.valueOf())) return;

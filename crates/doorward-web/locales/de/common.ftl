@@ -16,6 +16,7 @@ this-application = diese Anwendung
 an-application = eine Anwendung
 code-label = Code:
 
+optional = (freiwillig)
 field-username = Benutzername
 field-username-or-email = Benutzername oder E-Mail
 field-name = Name
@@ -25,12 +26,13 @@ field-current-password = Jetziges Passwort
 field-new-password = Neues Passwort
 field-new-password-hint = Gut sind ein paar Wörter ohne Zusammenhang. Länge zählt mehr als Sonderzeichen.
 field-password-confirm = Neues Passwort, noch einmal
+field-password-again = Passwort, noch einmal
 field-setup-code = Einrichtungscode
 field-setup-code-hint = Er steht im Terminal, in dem der Server gestartet wurde.
 
 problem-required = Bitte füllen Sie dieses Feld aus.
 problem-username-taken = Diesen Benutzernamen gibt es schon. Bitte wählen Sie einen anderen.
-problem-username-invalid = Bitte nur Buchstaben, Ziffern, Punkte, Binde- und Unterstriche verwenden.
+problem-username-invalid = Bitte nur Buchstaben, Ziffern und . _ - @ + verwenden.
 problem-email-taken = Diese Adresse gehört schon jemandem.
 problem-email-invalid = Das sieht nicht nach einer E-Mail-Adresse aus.
 problem-password-short = Bitte mindestens { $count } Zeichen verwenden.
@@ -42,6 +44,9 @@ problem-current-password = Das ist nicht Ihr jetziges Passwort.
 problem-too-long = Bitte höchstens { $count } Zeichen verwenden.
 problem-setup-code = Dieser Einrichtungscode stimmt nicht. Bitte kopieren Sie ihn aus dem Terminal.
 problem-fields = Bitte sehen Sie sich die markierten Felder an.
+
+# What the server says in its own words.
+problem-verbatim = { $text }
 
 notice-saved = Gespeichert.
 notice-password-changed = Ihr Passwort ist geändert.

@@ -9,7 +9,7 @@ select-account-title = Konto wählen
 select-account-continue = Weiter als { $name }
 select-account-other = Anderes Konto verwenden
 
-consent-title = { $application } erlauben?
+consent-title = { $application } verbinden?
 consent-lead = { $application } möchte:
 consent-returns = Danach geht es weiter zu { $host }.
 scope-openid = Wissen, dass Sie es sind

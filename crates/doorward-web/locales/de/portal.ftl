@@ -24,7 +24,7 @@ email-unverified = Nicht bestätigt
 language-browser = Wie der Browser es wünscht
 
 password-title = Passwort
-password-lead = Ihre anderen Sitzungen bleiben angemeldet. Beenden können Sie sie unter Sitzungen.
+password-lead = Beim Ändern werden Sie überall sonst abgemeldet.
 password-button = Passwort ändern
 
 sessions-title = Sitzungen

@@ -16,6 +16,7 @@ this-application = this application
 an-application = an application
 code-label = Code:
 
+optional = (optional)
 field-username = User name
 field-username-or-email = User name or email
 field-name = Name
@@ -25,12 +26,13 @@ field-current-password = Current password
 field-new-password = New password
 field-new-password-hint = A few unrelated words make a good one. Length matters more than symbols.
 field-password-confirm = New password, once more
+field-password-again = Password, once more
 field-setup-code = Set-up code
 field-setup-code-hint = Printed in the terminal where the server started.
 
 problem-required = Please fill this in.
 problem-username-taken = This user name is taken. Please choose another one.
-problem-username-invalid = Please use letters, digits, dots, dashes and underscores only.
+problem-username-invalid = Please use letters, digits and . _ - @ + only.
 problem-email-taken = This address belongs to somebody already.
 problem-email-invalid = This does not look like an email address.
 problem-password-short = Please use at least { $count } characters.
@@ -42,6 +44,9 @@ problem-current-password = This is not your current password.
 problem-too-long = Please use at most { $count } characters.
 problem-setup-code = This set-up code is not right. Please copy it from the terminal.
 problem-fields = Please look at the marked fields.
+
+# What the server says in its own words.
+problem-verbatim = { $text }
 
 notice-saved = Saved.
 notice-password-changed = Your password is changed.

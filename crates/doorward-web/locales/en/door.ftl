@@ -9,7 +9,7 @@ select-account-title = Choose an account
 select-account-continue = Continue as { $name }
 select-account-other = Use another account
 
-consent-title = Allow { $application }?
+consent-title = Connect { $application }?
 consent-lead = { $application } would like to:
 consent-returns = Afterwards you go to { $host }.
 scope-openid = Know that it is you

@@ -24,7 +24,7 @@ email-unverified = Not verified
 language-browser = As the browser asks
 
 password-title = Password
-password-lead = Your other sessions stay signed in. You can end them under Sessions.
+password-lead = Changing it signs you out everywhere else.
 password-button = Change password
 
 sessions-title = Sessions

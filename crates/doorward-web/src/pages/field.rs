@@ -71,6 +71,14 @@ impl<'a> Field<'a> {
         self.kind == Kind::Password
     }
 
+    /// Ids of the lines that belong to this input, the complaint first.
+    pub(crate) fn described_by(&self) -> Option<String> {
+        let complaint = self.problem.map(|_| format!("{}-problem", self.name));
+        let hint = self.hint.map(|_| format!("{}-hint", self.name));
+        let ids: Vec<String> = complaint.into_iter().chain(hint).collect();
+        (!ids.is_empty()).then(|| ids.join(" "))
+    }
+
     /// The complaint of a form about this field, if it has one.
     pub(crate) fn complain(mut self, problems: &'a [(&'a str, Message<'a>)]) -> Self {
         self.problem = problems

@@ -24,6 +24,12 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// A sentence in the server's own words, not translated.
+    #[must_use]
+    pub fn verbatim(text: impl Into<Value<'a>>) -> Self {
+        Self::new("problem-verbatim").with("text", text)
+    }
+
     /// The same with a value put in.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<Value<'a>>) -> Self {
@@ -35,6 +41,45 @@ impl<'a> Message<'a> {
     pub(crate) fn speak(&self, page: &Page<'_>) -> Cow<'static, str> {
         page.language.text(&self.key, &self.values)
     }
+}
+
+/// Fields of our forms that the server's complaints begin with.
+const FIELDS: &[&str] = &["username", "name", "email", "password", "locale"];
+
+/// Sorts a complaint that begins with the name of a field ("password is too short; expected at least 8 characters") to
+/// that field, in the visitor's language as far as we know the complaint; `None` when it is about no field of a form.
+#[must_use]
+pub fn complaint(text: &str) -> Option<(&'static str, Message<'static>)> {
+    let (first, _) = text.split_once(' ')?;
+    let field = FIELDS.iter().copied().find(|field| *field == first)?;
+    // What was typed stands between backquotes and must not be mistaken for our words.
+    let ours: String = text.split('`').step_by(2).collect();
+    let count = || number(&ours).unwrap_or_default();
+    let message = match field {
+        "email" if ours.contains("belongs") => Message::new("problem-email-taken"),
+        "email" => Message::new("problem-email-invalid"),
+        "username" if ours.contains("is taken") => Message::new("problem-username-taken"),
+        "password" if ours.contains("too short") => {
+            Message::new("problem-password-short").with("count", count())
+        }
+        "password" if ours.contains("too long") => {
+            Message::new("problem-password-long").with("count", count())
+        }
+        "password" if ours.contains("something else") => Message::new("problem-password-weak"),
+        _ if ours.contains("is empty") => Message::new("problem-required"),
+        _ if ours.contains("at most") => Message::new("problem-too-long").with("count", count()),
+        "username" => Message::new("problem-username-invalid"),
+        _ => Message::verbatim(text.to_owned()),
+    };
+    Some((field, message))
+}
+
+/// The last number of a sentence: the one after "expected at least".
+fn number(text: &str) -> Option<u64> {
+    text.rsplit(|c: char| !c.is_ascii_digit())
+        .find(|digits| !digits.is_empty())?
+        .parse()
+        .ok()
 }
 
 /// Something that went wrong with a form: one sentence above the fields, with what to do next.
@@ -119,5 +164,66 @@ pub(crate) fn wait(page: &Page<'_>, seconds: u64) -> Cow<'static, str> {
         0..=90 => page.t1("wait-seconds", "count", seconds.max(1)),
         91..=5400 => page.t1("wait-minutes", "count", seconds.div_ceil(60)),
         _ => page.t1("wait-hours", "count", seconds.div_ceil(3600)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use doorward_domain::text;
+
+    fn sorted(text: &str) -> (&'static str, Message<'static>) {
+        complaint(text).expect("a field")
+    }
+
+    #[test]
+    fn the_servers_complaints_find_their_field_and_their_words() {
+        let short = "password is too short; expected at least 8 characters";
+        assert_eq!(
+            sorted(short),
+            (
+                "password",
+                Message::new("problem-password-short").with("count", 8_u64)
+            )
+        );
+        let bad = text::check_username("a b").expect_err("a space");
+        assert_eq!(
+            sorted(&bad),
+            ("username", Message::new("problem-username-invalid"))
+        );
+        let long = text::check_username(&"a".repeat(151)).expect_err("too long");
+        assert_eq!(
+            sorted(&long),
+            (
+                "username",
+                Message::new("problem-too-long").with("count", 150_u64)
+            )
+        );
+        let empty = text::check_username("").expect_err("empty");
+        assert_eq!(sorted(&empty), ("username", Message::new("problem-required")));
+        let email = text::check_email("alice").expect_err("no address");
+        assert_eq!(sorted(&email), ("email", Message::new("problem-email-invalid")));
+        assert_eq!(
+            sorted("username `alice` is taken").1,
+            Message::new("problem-username-taken")
+        );
+    }
+
+    #[test]
+    fn what_was_typed_is_not_mistaken_for_the_servers_words() {
+        assert_eq!(
+            sorted("username `x is taken, at most 5` has a space").1,
+            Message::new("problem-username-invalid")
+        );
+    }
+
+    #[test]
+    fn other_complaints_are_left_alone() {
+        assert_eq!(complaint("slug `x` is taken"), None);
+        assert_eq!(complaint("password"), None);
+        assert_eq!(
+            sorted("name has a control character").1,
+            Message::verbatim("name has a control character")
+        );
     }
 }

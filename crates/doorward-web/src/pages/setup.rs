@@ -38,8 +38,13 @@ impl Setup<'_> {
         let mut email = Field::text("email", "field-email", self.email);
         email.kind = Kind::Email;
         email.autocomplete = "email";
+        name.required = false;
+        email.required = false;
         fields.extend([username, name, email]);
-        fields.extend(new_passwords());
+        let [mut password, mut again] = new_passwords();
+        password.label = "field-password";
+        again.label = "field-password-again";
+        fields.extend([password, again]);
         let calm = self.problem.is_none() && self.field_problems.is_empty();
         let mut fields: Vec<Field<'_>> = fields
             .into_iter()
@@ -56,8 +61,8 @@ page!(Setup, "setup.html");
 pub struct SetupDone<'a> {
     /// Their user name.
     pub username: &'a str,
-    /// Where to sign in.
-    pub sign_in: Link<'a>,
+    /// Where to go next: the sign-in page, or the portal when the page says who is signed in.
+    pub enter: Link<'a>,
     /// The command that registers a first application.
     pub command: &'a str,
 }

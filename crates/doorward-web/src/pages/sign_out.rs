@@ -29,8 +29,8 @@ page!(SignedOut, "signed_out.html");
 /// Tells the other applications through invisible frames (OpenID Connect Front-Channel Logout 1.0), then goes on.
 #[derive(Clone, Debug)]
 pub struct FrontChannelLogout<'a> {
-    /// Each application's logout address with `iss` and `sid`, and its name.
-    pub frames: &'a [(Link<'a>, &'a str)],
+    /// Each application's logout address with `iss` and `sid`.
+    pub frames: &'a [Link<'a>],
     /// Where to go afterwards.
     pub next: Link<'a>,
 }
