@@ -1,0 +1,107 @@
+//! The outside world as a script: what each URL answers, and what was sent there.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use doorward_core::Fetch;
+use doorward_core::ports::{Boxed, FetchError, Fetched};
+
+/// What a URL does when it is asked.
+#[derive(Clone, Debug)]
+pub enum Script {
+    /// Answers with status and body.
+    Answer(u16, Vec<u8>),
+    /// Does not answer.
+    Fail(String),
+}
+
+/// A form that was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Posted {
+    /// Where to.
+    pub url: String,
+    /// The fields.
+    pub fields: Vec<(String, String)>,
+}
+
+/// Nobody answers until the story says what.
+#[derive(Debug, Default)]
+pub struct ScriptedFetch {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    scripts: HashMap<String, Script>,
+    gets: Vec<String>,
+    posts: Vec<Posted>,
+}
+
+impl ScriptedFetch {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on `url` answers like this.
+    pub fn script(&self, url: &str, script: Script) {
+        self.state().scripts.insert(url.to_owned(), script);
+    }
+
+    /// From now on `url` serves this JSON.
+    pub fn serve(&self, url: &str, body: &serde_json::Value) {
+        self.script(url, Script::Answer(200, body.to_string().into_bytes()));
+    }
+
+    /// URLs that were fetched, in order.
+    #[must_use]
+    pub fn gets(&self) -> Vec<String> {
+        self.state().gets.clone()
+    }
+
+    /// Forms that were sent, in order.
+    #[must_use]
+    pub fn posts(&self) -> Vec<Posted> {
+        self.state().posts.clone()
+    }
+
+    fn answer(&self, url: &str) -> Result<Fetched, FetchError> {
+        match self.state().scripts.get(url) {
+            Some(Script::Answer(status, body)) => Ok(Fetched {
+                status: *status,
+                body: body.clone(),
+            }),
+            Some(Script::Fail(problem)) => Err(FetchError(problem.clone())),
+            None => Err(FetchError(format!("nobody answers at {url}"))),
+        }
+    }
+}
+
+impl Fetch for ScriptedFetch {
+    fn get<'a>(&'a self, url: &'a str, limit: usize) -> Boxed<'a, Result<Fetched, FetchError>> {
+        self.state().gets.push(url.to_owned());
+        let answer = self.answer(url).and_then(|fetched| {
+            if fetched.body.len() > limit {
+                return Err(FetchError(format!("the answer has more than {limit} bytes")));
+            }
+            Ok(fetched)
+        });
+        Box::pin(async { answer })
+    }
+
+    fn post_form<'a>(
+        &'a self,
+        url: &'a str,
+        form: &'a [(&'a str, &'a str)],
+    ) -> Boxed<'a, Result<Fetched, FetchError>> {
+        let fields = form
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        self.state().posts.push(Posted {
+            url: url.to_owned(),
+            fields,
+        });
+        let answer = self.answer(url);
+        Box::pin(async { answer })
+    }
+}
