@@ -107,6 +107,24 @@ impl Doorward {
         }
     }
 
+    /// Reads and checks the parameters of a request.
+    pub(crate) fn read_request(
+        &self,
+        params: &Params,
+        application: &Application,
+        client: &Client,
+    ) -> std::result::Result<AuthorizeRequest, ReadError> {
+        let issuer = self.issuer(&application.slug, client);
+        let directory = self.directory();
+        let known = |scope: &str| directory.scopes.contains_key(scope);
+        let rules = Rules {
+            issuer: &issuer,
+            custom_scopes: &known,
+            known_acr: claims::ACR_KNOWN,
+        };
+        authorize::read(params, client, &rules)
+    }
+
     /// Handles one authorization request.
     ///
     /// # Errors
@@ -120,15 +138,7 @@ impl Doorward {
         let Some(client) = application.client.as_ref() else {
             return Err(Fault::internal("an application without a client was found by client id").into());
         };
-        let issuer = self.issuer(&application.slug, client);
-        let directory = self.directory();
-        let known = |scope: &str| directory.scopes.contains_key(scope);
-        let rules = Rules {
-            issuer: &issuer,
-            custom_scopes: &known,
-            known_acr: claims::ACR_KNOWN,
-        };
-        let request = match authorize::read(&ready.params, client, &rules) {
+        let request = match self.read_request(&ready.params, &application, client) {
             Ok(request) => request,
             Err(ReadError::Page(page)) => {
                 return Ok(self.refuse_page(page, Some(&application), call.origin).await);
@@ -659,15 +669,7 @@ impl Doorward {
         let Some(client) = ready.application.client.as_ref() else {
             return Err(Fault::internal("an application without a client was found by client id").into());
         };
-        let issuer = self.issuer(&ready.application.slug, client);
-        let directory = self.directory();
-        let known = |scope: &str| directory.scopes.contains_key(scope);
-        let rules = Rules {
-            issuer: &issuer,
-            custom_scopes: &known,
-            known_acr: claims::ACR_KNOWN,
-        };
-        let request = match authorize::read(&ready.params, client, &rules) {
+        let request = match self.read_request(&ready.params, &ready.application, client) {
             Ok(request) => request,
             Err(ReadError::Page(page)) => {
                 return Ok(self

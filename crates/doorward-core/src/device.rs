@@ -171,7 +171,7 @@ impl Doorward {
         answer: Answer,
         visit: &Visit,
         origin: &Origin,
-    ) -> Result<()> {
+    ) -> Result<Arc<Application>> {
         let code = attempt
             .data
             .get("user_code")
@@ -193,7 +193,7 @@ impl Doorward {
             self.refuse_in(&tx, Reason::ConsentDenied, about, origin, now)
                 .await?;
             tx.commit().await?;
-            return Ok(());
+            return Ok(Arc::clone(application));
         }
         if let Err(reason) = access::admit(&visit.person, application) {
             let about = About {
@@ -230,7 +230,7 @@ impl Doorward {
         tx.add_event(&self.event(EventKind::Authorized, about, origin, now))
             .await?;
         tx.commit().await?;
-        Ok(())
+        Ok(Arc::clone(application))
     }
 
     fn about_device(&self, visit: &Visit, application: &Application, record: &DeviceRecord) -> About {

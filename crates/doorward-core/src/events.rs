@@ -85,6 +85,18 @@ impl Limiter {
 }
 
 impl Doorward {
+    /// A short random name for one failure of ours: told to the caller, written to the log.
+    #[must_use]
+    pub fn incident(&self) -> String {
+        doorward_crypto::token::short_code(&self.random())
+    }
+
+    /// A monotonic reading in microseconds, for measuring only.
+    #[must_use]
+    pub fn monotonic_micros(&self) -> u64 {
+        self.inner.ports.clock.monotonic_micros()
+    }
+
     /// Makes an event; the caller adds it to its transaction.
     #[must_use]
     pub(crate) fn event(&self, kind: EventKind, about: About, origin: &Origin, now: Timestamp) -> Event {

@@ -80,3 +80,12 @@ impl Doorward {
             .and_then(|trouble| trouble.clone())
     }
 }
+
+impl Doorward {
+    /// All numbers in the OpenMetrics text form.
+    #[must_use]
+    pub fn metrics_text(&self) -> String {
+        let queries = self.inner.store.get().map_or(0, doorward_store::Store::queries);
+        self.inner.metrics.render(queries)
+    }
+}

@@ -43,6 +43,14 @@ use doorward_store::Store;
 pub use error::{Error, Fault, Refused, Result};
 pub use ports::{Clock, Entropy, Fetch, Ports};
 
+pub use doorward_crypto::token::constant_eq;
+
+/// Schema version of a store, for `/version`.
+#[must_use]
+pub fn schema_version(store: &Store) -> i64 {
+    store.schema_version()
+}
+
 /// Who asks, as far as the network knows; part of every request that is recorded.
 #[derive(Clone, Debug, Default)]
 pub struct Origin {

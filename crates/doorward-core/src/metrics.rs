@@ -14,8 +14,6 @@ use std::sync::atomic::AtomicU64;
 pub struct RequestLabels {
     /// Route pattern, never the raw path.
     pub route: String,
-    /// HTTP method.
-    pub method: String,
     /// Status class, for example `2xx`.
     pub status: String,
 }
@@ -88,7 +86,7 @@ impl Metrics {
         let requests = Family::default();
         registry.register(
             "http_requests",
-            "HTTP requests by route, method and status class",
+            "HTTP requests by route and status class",
             requests.clone(),
         );
         let latency = Family::<RouteLabel, Histogram>::new_with_constructor(|| {

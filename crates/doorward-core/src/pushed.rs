@@ -4,8 +4,6 @@ use serde_json::json;
 
 use doorward_crypto::token::{self, Opaque, TokenKind};
 use doorward_domain::Lifetime;
-use doorward_oidc::authorize::{self, Rules};
-use doorward_oidc::claims;
 use doorward_oidc::error::{ErrorCode, TokenError};
 use doorward_oidc::par;
 use doorward_oidc::params::Params;
@@ -50,15 +48,7 @@ impl Doorward {
                 }
             }
         }
-        let directory = self.directory();
-        let known = |scope: &str| directory.scopes.contains_key(scope);
-        let issuer = self.issuer(&application.slug, client);
-        let rules = Rules {
-            issuer: &issuer,
-            custom_scopes: &known,
-            known_acr: claims::ACR_KNOWN,
-        };
-        if let Err(error) = authorize::read(&request, client, &rules) {
+        if let Err(error) = self.read_request(&request, &application, client) {
             let (status, body) = par::refusal(&error);
             return Ok(Pushed::Refused(status, body));
         }

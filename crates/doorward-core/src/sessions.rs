@@ -233,6 +233,20 @@ impl Doorward {
         Ok(true)
     }
 
+    /// The token that forms of this session carry: bound to the session, useless in any other.
+    #[must_use]
+    pub fn csrf(&self, session: &Session) -> String {
+        let mut bytes = self.inner.keyring.derive("csrf").to_vec();
+        bytes.extend_from_slice(session.id.uuid().as_bytes());
+        doorward_crypto::token::sha256_hex(bytes)
+    }
+
+    /// Does a form carry the token of this session? Compared in constant time.
+    #[must_use]
+    pub fn csrf_fits(&self, session: &Session, given: &str) -> bool {
+        doorward_crypto::token::constant_eq(self.csrf(session).as_bytes(), given.as_bytes())
+    }
+
     /// Signs one browser out.
     ///
     /// # Errors

@@ -1,5 +1,75 @@
-//! HTTP: routes, pages, cookies, protocol doors.
+//! HTTP: routes, cookies, pages, the protocol doors. Thin: parses, calls core, renders the outcome.
+//!
+//! Must not live here: SQL, hashing, rules.
 
+mod ask;
 pub mod assets;
+mod cookies;
+mod flow;
+mod forwarded;
 pub mod locale;
+mod oidc;
+mod operation;
 pub mod pages;
+mod portal;
+mod reply;
+pub mod router;
+mod server;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorward_core::Doorward;
+
+pub use server::{Listener, Role, serve};
+
+/// What the doors are told once at start.
+#[derive(Clone)]
+pub struct Options {
+    /// Is this address a reverse proxy of ours, whose forwarded headers count?
+    pub trusts: Arc<dyn Fn(IpAddr) -> bool + Send + Sync>,
+    /// Token for `/-/metrics`; without one only this machine and trusted proxies' networks may read it.
+    pub metrics_token: Option<String>,
+    /// Largest request body in bytes.
+    pub body_limit: usize,
+    /// How long a client may take to send its headers.
+    pub header_read_timeout: Duration,
+    /// Open connections at once.
+    pub connections: usize,
+    /// How long running requests may take after the signal to stop.
+    pub shutdown_grace: Duration,
+    /// Which build this is.
+    pub build: BuildInfo,
+}
+
+/// Which build this is.
+#[derive(Clone, Copy, Debug)]
+pub struct BuildInfo {
+    /// Version of the package.
+    pub version: &'static str,
+    /// Commit, or `unknown`.
+    pub commit: &'static str,
+    /// When it was built, RFC 3339, or `unknown`.
+    pub built_at: &'static str,
+}
+
+/// Shared by all handlers.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub(crate) doorward: Doorward,
+    pub(crate) options: Arc<Options>,
+    /// Is `public_url` https? Then cookies are `__Host-` and `Secure`.
+    pub(crate) secure: bool,
+}
+
+impl App {
+    pub(crate) fn new(doorward: Doorward, options: Options) -> Self {
+        let secure = doorward.public_url().starts_with("https://");
+        Self {
+            doorward,
+            options: Arc::new(options),
+            secure,
+        }
+    }
+}

@@ -1,7 +1,11 @@
 //! What holds for every page in every state and language: well-formed, accessible in its bones, nothing inline, nothing
 //! unescaped, nothing unsaid.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "helpers outside the test functions fail the test too")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers outside the test functions fail the test too"
+)]
 
 #[path = "../examples/gallery/states.rs"]
 mod states;

@@ -1,0 +1,81 @@
+//! Who really called: the peer, or what trusted proxies say about the caller. Anything that cannot be read counts as the
+//! nearest address that is known.
+
+use http::HeaderMap;
+use std::net::IpAddr;
+
+/// Most entries of `X-Forwarded-For` that are looked at.
+const MOST: usize = 32;
+
+/// The client address: walks `X-Forwarded-For` from the right over trusted proxies and takes the first address that is none.
+pub(crate) fn client_ip(
+    peer: IpAddr,
+    headers: &HeaderMap,
+    trusts: &(dyn Fn(IpAddr) -> bool + Send + Sync),
+) -> IpAddr {
+    let peer = peer.to_canonical();
+    if !trusts(peer) {
+        return peer;
+    }
+    let entries: Vec<&str> = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .collect();
+    let mut current = peer;
+    for entry in entries.iter().rev().take(MOST) {
+        let Some(address) = parse(entry.trim()) else {
+            return current;
+        };
+        current = address;
+        if !trusts(address) {
+            return address;
+        }
+    }
+    current
+}
+
+/// An address with or without port and brackets.
+fn parse(text: &str) -> Option<IpAddr> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'))
+        .map_or(text, |(inside, _)| inside);
+    let address = bare
+        .parse::<IpAddr>()
+        .ok()
+        .or_else(|| text.parse::<std::net::SocketAddr>().ok().map(|s| s.ip()))?;
+    Some(address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(peer: &str, forwarded: &str) -> String {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-forwarded-for", forwarded.parse().unwrap());
+        let trusts = |ip: IpAddr| ip.to_string().starts_with("10.");
+        client_ip(peer.parse().unwrap(), &headers, &trusts).to_string()
+    }
+
+    #[test]
+    fn only_trusted_proxies_speak_for_others() {
+        assert_eq!(ask("192.0.2.1", "203.0.113.9"), "192.0.2.1");
+        assert_eq!(ask("10.0.0.1", "203.0.113.9"), "203.0.113.9");
+        assert_eq!(
+            ask("10.0.0.1", "198.51.100.1, 203.0.113.9, 10.0.0.2"),
+            "203.0.113.9"
+        );
+        assert_eq!(ask("10.0.0.1", "10.0.0.5"), "10.0.0.5");
+        assert_eq!(ask("10.0.0.1", "[2001:db8::1]:443"), "2001:db8::1");
+        assert_eq!(ask("10.0.0.1", "203.0.113.9:1234"), "203.0.113.9");
+    }
+
+    #[test]
+    fn what_cannot_be_read_never_helps_a_forger() {
+        assert_eq!(ask("10.0.0.1", "203.0.113.9, garbage"), "10.0.0.1");
+        assert_eq!(ask("10.0.0.1", ""), "10.0.0.1");
+    }
+}

@@ -1,0 +1,363 @@
+//! The whole URL map on one page. Every route says who may call it; a test walks the table with every kind of caller.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::handler::Handler;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use http::header::{
+    HeaderName, HeaderValue, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
+};
+use http::{Method, StatusCode};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::histogram::Histogram;
+use std::sync::Arc;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use doorward_core::Doorward;
+use doorward_core::metrics::{RequestLabels, RouteLabel};
+
+use crate::reply::Reply;
+use crate::{App, Options, flow, oidc, operation, portal};
+
+/// Who may call a route with success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// Everybody; nothing is given away and nothing is written.
+    Anyone,
+    /// A browser; pages that lead to a sign-in or answer one.
+    Browser,
+    /// A signed-in person.
+    Person,
+    /// A registered client with its credentials.
+    Client,
+    /// The bearer of an access token.
+    Bearer,
+    /// The holder of a one-time link.
+    LinkHolder,
+    /// The operator: this machine, trusted networks, or the metrics token.
+    Operator,
+}
+
+/// One row of the map.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    /// Path pattern.
+    pub path: &'static str,
+    /// Methods; GET includes HEAD.
+    pub methods: &'static [Method],
+    /// Who may call it.
+    pub caller: Caller,
+    /// Is a line written to the log for each request at the usual level?
+    pub quiet: bool,
+}
+
+const GET: &[Method] = &[Method::GET];
+const POST: &[Method] = &[Method::POST];
+const BOTH: &[Method] = &[Method::GET, Method::POST];
+
+struct Row {
+    route: Route,
+    serves: MethodRouter<App>,
+}
+
+fn row<H, T>(path: &'static str, methods: &'static [Method], caller: Caller, handler: H) -> Row
+where
+    H: Handler<T, App>,
+    T: 'static,
+{
+    let filter = methods
+        .iter()
+        .filter_map(|method| MethodFilter::try_from(method.clone()).ok())
+        .reduce(MethodFilter::or);
+    let serves = match filter {
+        Some(filter) => on(filter, handler),
+        None => MethodRouter::new(),
+    };
+    Row {
+        route: Route {
+            path,
+            methods,
+            caller,
+            quiet: false,
+        },
+        serves,
+    }
+}
+
+impl Row {
+    /// Scripts of other sites may call it: answers preflights.
+    fn cors(mut self) -> Self {
+        self.serves = self.serves.on(MethodFilter::OPTIONS, oidc::preflight);
+        self
+    }
+    /// Called often and worth no line.
+    fn quiet(mut self) -> Self {
+        self.route.quiet = true;
+        self
+    }
+}
+
+fn table() -> Vec<Row> {
+    use Caller::{Anyone, Bearer, Browser, Client, LinkHolder, Operator, Person};
+    vec![
+        // OpenID provider, for all applications
+        row("/application/o/authorize/", BOTH, Browser, oidc::authorize),
+        row("/application/o/token/", POST, Client, oidc::token).cors(),
+        row("/application/o/userinfo/", BOTH, Bearer, oidc::userinfo).cors(),
+        row("/application/o/introspect/", POST, Client, oidc::introspect).cors(),
+        row("/application/o/revoke/", POST, Client, oidc::revoke).cors(),
+        row("/application/o/device/", POST, Client, oidc::device).cors(),
+        row("/application/o/par/", POST, Client, oidc::par).cors(),
+        row("/application/o/jwks/", GET, Anyone, oidc::jwks_global).cors(),
+        row(
+            "/application/o/end-session/",
+            BOTH,
+            Browser,
+            flow::sign_out::end_session_global,
+        ),
+        row(
+            "/.well-known/openid-configuration",
+            GET,
+            Anyone,
+            oidc::discovery_global,
+        )
+        .cors(),
+        row(
+            "/.well-known/oauth-authorization-server",
+            GET,
+            Anyone,
+            oidc::discovery_global,
+        )
+        .cors(),
+        // OpenID provider, one application
+        row("/application/o/{slug}/", GET, Anyone, oidc::to_discovery).cors(),
+        row("/application/o/{slug}/jwks/", GET, Anyone, oidc::jwks_of).cors(),
+        row(
+            "/application/o/{slug}/end-session/",
+            BOTH,
+            Browser,
+            flow::sign_out::end_session_of,
+        ),
+        row(
+            "/application/o/{slug}/.well-known/openid-configuration",
+            GET,
+            Anyone,
+            oidc::discovery_of,
+        )
+        .cors(),
+        row(
+            "/application/o/{slug}/.well-known/oauth-authorization-server",
+            GET,
+            Anyone,
+            oidc::discovery_of,
+        )
+        .cors(),
+        row(
+            "/.well-known/openid-configuration/application/o/{slug}",
+            GET,
+            Anyone,
+            oidc::discovery_of,
+        )
+        .cors(),
+        row(
+            "/.well-known/openid-configuration/application/o/{slug}/",
+            GET,
+            Anyone,
+            oidc::discovery_of,
+        )
+        .cors(),
+        row(
+            "/.well-known/oauth-authorization-server/application/o/{slug}",
+            GET,
+            Anyone,
+            oidc::discovery_of,
+        )
+        .cors(),
+        row(
+            "/.well-known/oauth-authorization-server/application/o/{slug}/",
+            GET,
+            Anyone,
+            oidc::discovery_of,
+        )
+        .cors(),
+        // Flows
+        row("/if/flow/sign-in/", BOTH, Browser, flow::sign_in::sign_in),
+        row(
+            "/if/flow/default-authentication-flow/",
+            GET,
+            Browser,
+            flow::sign_in::alias,
+        ),
+        row(
+            "/if/flow/select-account/",
+            POST,
+            Person,
+            flow::select_account::answer,
+        ),
+        row("/if/flow/consent/", POST, Person, flow::consent::answer),
+        row("/if/flow/sign-out/", BOTH, Browser, flow::sign_out::sign_out),
+        row("/device", BOTH, Person, flow::device::device),
+        row(
+            "/if/flow/initial-setup/",
+            BOTH,
+            LinkHolder,
+            flow::links::initial_setup,
+        ),
+        row("/setup/{token}", BOTH, LinkHolder, flow::links::setup),
+        row("/recover/{token}", BOTH, LinkHolder, flow::links::recover),
+        // Portal
+        row("/", GET, Anyone, operation::root),
+        row("/if/user/", GET, Person, portal::tiles),
+        row("/if/user/profile/", BOTH, Person, portal::profile),
+        row("/if/user/password/", BOTH, Person, portal::password),
+        row("/if/user/sessions/", BOTH, Person, portal::sessions),
+        row("/if/user/grants/", BOTH, Person, portal::grants),
+        row("/if/user/activity/", GET, Person, portal::activity),
+        // Operation
+        row("/-/health/live/", GET, Anyone, operation::live).quiet(),
+        row("/-/health/ready/", GET, Anyone, operation::ready).quiet(),
+        row("/-/metrics", GET, Operator, operation::metrics).quiet(),
+        row("/version", GET, Anyone, operation::version),
+        row("/static/{file}", GET, Anyone, operation::asset).quiet(),
+        row("/robots.txt", GET, Anyone, operation::robots).quiet(),
+    ]
+}
+
+/// The map as data, for the matrix test and the reference.
+#[must_use]
+pub fn routes() -> Vec<Route> {
+    table().into_iter().map(|row| row.route).collect()
+}
+
+/// Everything that is said about a route while it works.
+struct Stats {
+    route: &'static str,
+    quiet: bool,
+    doorward: Doorward,
+    latency: Histogram,
+    classes: [Counter; 5],
+    secure: bool,
+}
+
+impl Stats {
+    fn new(route: &'static str, quiet: bool, app: &App) -> Arc<Self> {
+        let metrics = app.doorward.metrics();
+        let class = |status: &str| {
+            let labels = RequestLabels {
+                route: route.to_owned(),
+                status: status.to_owned(),
+            };
+            metrics.requests.get_or_create(&labels).clone()
+        };
+        let label = RouteLabel {
+            route: route.to_owned(),
+        };
+        Arc::new(Self {
+            route,
+            quiet,
+            doorward: app.doorward.clone(),
+            latency: metrics.latency.get_or_create(&label).clone(),
+            classes: ["1xx", "2xx", "3xx", "4xx", "5xx"].map(class),
+            secure: app.secure,
+        })
+    }
+}
+
+/// The service for all routes.
+#[must_use]
+pub fn router(doorward: Doorward, options: Options) -> Router {
+    build(App::new(doorward, options), |_| true)
+}
+
+/// The service of a separate listener for metrics and health.
+#[must_use]
+pub fn operation_router(doorward: Doorward, options: Options) -> Router {
+    build(App::new(doorward, options), |route| {
+        route.path.starts_with("/-/") || route.path == "/version"
+    })
+}
+
+fn build(app: App, wanted: impl Fn(&Route) -> bool) -> Router {
+    let mut router = Router::new();
+    for Row { route, serves } in table().into_iter().filter(|row| wanted(&row.route)) {
+        let stats = Stats::new(route.path, route.quiet, &app);
+        let serves = serves.layer(middleware::from_fn_with_state(stats, observe));
+        // A path that ends with a slash is served without it as well: clients are careless, and a redirect would lose a POST.
+        let bare = route
+            .path
+            .strip_suffix('/')
+            .filter(|bare| !bare.is_empty() && !twice(bare));
+        if let Some(bare) = bare {
+            router = router.route(bare, serves.clone());
+        }
+        router = router.route(route.path, serves);
+    }
+    let stats = Stats::new("unknown", true, &app);
+    let fallback =
+        axum::routing::any(operation::nothing).layer(middleware::from_fn_with_state(stats, observe));
+    router
+        .fallback_service(fallback.with_state(app.clone()))
+        .layer(CatchPanicLayer::custom(panicked))
+        .with_state(app)
+}
+
+/// Paths of the table that are listed with and without the slash.
+fn twice(bare: &str) -> bool {
+    bare.starts_with("/.well-known/")
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the signature is the layer's")]
+fn panicked(_cause: Box<dyn std::any::Any + Send + 'static>) -> http::Response<Body> {
+    tracing::error!("a handler panicked; the request was answered with 500");
+    Reply::bytes(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "application/json",
+        "{\"error\":\"server_error\"}",
+    )
+    .into_response()
+}
+
+/// Measures, logs, and sets the headers that every answer has.
+async fn observe(State(stats): State<Arc<Stats>>, request: Request, next: Next) -> Response {
+    let begin = stats.doorward.monotonic_micros();
+    let method = request.method().clone();
+    let mut response = next.run(request).await;
+    let micros = stats.doorward.monotonic_micros().saturating_sub(begin);
+    let status = response.status().as_u16();
+    if let Some(counter) = usize::from(status / 100)
+        .checked_sub(1)
+        .and_then(|class| stats.classes.get(class))
+    {
+        counter.inc();
+    }
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "microseconds of a request fit a double exactly"
+    )]
+    stats.latency.observe(micros as f64 / 1_000_000.0);
+    if stats.quiet {
+        tracing::debug!(route = stats.route, %method, status, micros, "request");
+    } else {
+        tracing::info!(route = stats.route, %method, status, micros, "request");
+    }
+    let headers = response.headers_mut();
+    let fixed: [(HeaderName, &'static str); 3] = [
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (X_FRAME_OPTIONS, "DENY"),
+        (REFERRER_POLICY, "same-origin"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if stats.secure {
+        headers.insert(
+            STRICT_TRANSPORT_SECURITY,
+            HeaderValue::from_static("max-age=31536000"),
+        );
+    }
+    response
+}
