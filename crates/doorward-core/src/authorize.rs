@@ -90,6 +90,14 @@ pub struct Destination {
     pub ui_locales: Vec<String>,
 }
 
+/// A checked request: who asks for what.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    application: &'a Application,
+    client: &'a Client,
+    request: &'a AuthorizeRequest,
+}
+
 struct Ready {
     application: Arc<Application>,
     params: Params,
@@ -148,19 +156,26 @@ impl Doorward {
             }
         };
         let progress = self.open_progress(ready.own.get(PROGRESS));
-        self.decide(&call, &ready, &application, client, &request, progress)
-            .await
+        let asked = Asked {
+            application: &application,
+            client,
+            request: &request,
+        };
+        self.decide(&call, &ready, asked, progress).await
     }
 
     async fn decide(
         &self,
         call: &Call<'_>,
         ready: &Ready,
-        application: &Arc<Application>,
-        client: &Client,
-        request: &AuthorizeRequest,
+        asked: Asked<'_>,
         progress: Progress,
     ) -> Result<Outcome> {
+        let Asked {
+            application,
+            client,
+            request,
+        } = asked;
         let now = self.now();
         let hint = self.hint_subject(request.id_token_hint.as_deref(), client);
         let Some(visit) = call.visit else {
@@ -184,7 +199,7 @@ impl Doorward {
             granted: granted.as_ref(),
             reauthenticated: progress
                 .asked_at
-                .is_some_and(|asked| visit.session.authentication.at >= asked),
+                .is_some_and(|since| visit.session.authentication.at >= since),
             account_selected: progress.selected_in == Some(session),
             consented: progress.consented_in == Some(session),
         };
@@ -198,10 +213,7 @@ impl Doorward {
             }
             _ => {}
         }
-        if let Some(outcome) = self
-            .not_admitted(person, application, client, request, call.origin)
-            .await
-        {
+        if let Some(outcome) = self.not_admitted(person, asked, call.origin).await {
             return Ok(outcome);
         }
         match decision {
@@ -213,10 +225,7 @@ impl Doorward {
                 let question = self.question(Purpose::Consent, call, ready, visit, request);
                 Ok(Outcome::Consent(Box::new(question)))
             }
-            _ => {
-                self.grant_code(ready, application, client, request, visit, call.origin)
-                    .await
-            }
+            _ => self.grant_code(ready, asked, visit, call.origin).await,
         }
     }
 
@@ -332,14 +341,12 @@ impl Doorward {
         Ok(live.map(|grant| grant.scopes))
     }
 
-    async fn not_admitted(
-        &self,
-        person: &Person,
-        application: &Application,
-        client: &Client,
-        request: &AuthorizeRequest,
-        origin: &Origin,
-    ) -> Option<Outcome> {
+    async fn not_admitted(&self, person: &Person, asked: Asked<'_>, origin: &Origin) -> Option<Outcome> {
+        let Asked {
+            application,
+            client,
+            request,
+        } = asked;
         let reason = match access::admit(person, application) {
             Ok(_) if claims::subject_of(client.subject_mode, &person.user).is_ok() => return None,
             Ok(_) => Reason::InvalidRequest,
@@ -434,15 +441,18 @@ impl Doorward {
     async fn grant_code(
         &self,
         ready: &Ready,
-        application: &Application,
-        client: &Client,
-        request: &AuthorizeRequest,
+        asked: Asked<'_>,
         visit: &Visit,
         origin: &Origin,
     ) -> Result<Outcome> {
+        let Asked {
+            application,
+            client,
+            request,
+        } = asked;
         let now = self.now();
         let code = Opaque::mint(TokenKind::Code, &self.random());
-        let family = self.new_family(application, client, request, visit, now);
+        let family = self.new_family(asked, visit, now);
         let record = CodeRecord {
             family_id: family.id,
             application_id: application.id,
@@ -483,14 +493,12 @@ impl Doorward {
         )))
     }
 
-    fn new_family(
-        &self,
-        application: &Application,
-        client: &Client,
-        request: &AuthorizeRequest,
-        visit: &Visit,
-        now: Timestamp,
-    ) -> Family {
+    fn new_family(&self, asked: Asked<'_>, visit: &Visit, now: Timestamp) -> Family {
+        let Asked {
+            application,
+            client,
+            request,
+        } = asked;
         let asked = request
             .claims
             .as_ref()

@@ -38,13 +38,16 @@ pub(crate) struct Issuance<'a> {
     pub grant_type: GrantType,
 }
 
+/// An opaque access token's digest and record.
+type Opaquely = ([u8; 32], AccessRecord);
+
 /// Tokens that were made but not stored yet. They do not exist for anybody before [`Minted::save`] is committed.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Minted {
     /// The answer of the token endpoint.
     pub answer: Map<String, Value>,
-    access: Option<([u8; 32], AccessRecord)>,
+    access: Option<Opaquely>,
     refresh: Option<([u8; 32], RefreshRecord)>,
     event: Event,
 }
@@ -85,7 +88,7 @@ impl Doorward {
         let issuer = self.issuer(&application.slug, client);
         let subject = match person {
             Some(person) => claims::subject_of(client.subject_mode, &person.user)
-                .map_err(|problem| TokenError::new(ErrorCode::InvalidGrant, &problem.to_string()))?,
+                .map_err(|problem| TokenError::new(ErrorCode::InvalidGrant, problem.to_string()))?,
             None => client.client_id.clone(),
         };
         let jti = hex16(self.random());
@@ -172,7 +175,7 @@ impl Doorward {
         let code = refused.code.map_or(String::new(), |code| format!(" ({code})"));
         Err(TokenError::new(
             ErrorCode::InvalidGrant,
-            &format!("the person may not enter this application{code}"),
+            format!("the person may not enter this application{code}"),
         )
         .into())
     }
@@ -182,7 +185,7 @@ impl Doorward {
         issuance: &Issuance<'_>,
         issue: &Issue<'_>,
         now: Timestamp,
-    ) -> Result<(String, Option<([u8; 32], AccessRecord)>)> {
+    ) -> Result<(String, Option<Opaquely>)> {
         let client = issuance.client;
         let lifetime = client.lifetimes.access_token;
         let audience = self.audience(issuance);

@@ -132,11 +132,16 @@ impl Doorward {
         let tx = self.store()?.begin().await?;
         tx.set_password(user.id, &hash, now).await?;
         tx.clear_failures(&[key]).await?;
-        for session in tx.sessions_of(user.id, now).await? {
-            if session.id != visit.session.id {
-                self.close_session(&tx, session.id, Some(user.id), "password changed", now)
-                    .await?;
-            }
+        let sessions = tx.sessions_of(user.id, now).await?;
+        let others = || {
+            sessions
+                .iter()
+                .map(|session| session.id)
+                .filter(|id| *id != visit.session.id)
+        };
+        for id in others() {
+            self.close_session(&tx, id, Some(user.id), "password changed", now)
+                .await?;
         }
         let about = About {
             user: Some(user.id),
@@ -147,6 +152,9 @@ impl Doorward {
         tx.add_event(&self.event(EventKind::PasswordChanged, about, origin, now))
             .await?;
         tx.commit().await?;
+        for id in others() {
+            self.inner.sessions.forget(&id.to_string());
+        }
         Ok(())
     }
 

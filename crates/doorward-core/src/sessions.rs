@@ -167,10 +167,20 @@ impl Doorward {
         let minted = Opaque::mint(TokenKind::Session, &self.random());
         let digest = *token::digest(minted.text()).bytes();
         let expires_at = now.plus(policy.lifetime);
-        let session = match previous {
-            Some(previous) if previous.user_id == person.user.id => {
-                tx.reauthenticate(previous.id, &digest, &authentication, expires_at)
-                    .await?;
+        let same_user = previous.filter(|previous| previous.user_id == person.user.id);
+        // A session that ended in the meantime stays ended; the proof opens a new one.
+        let kept = match same_user {
+            Some(previous)
+                if tx
+                    .reauthenticate(previous.id, &digest, &authentication, expires_at)
+                    .await? =>
+            {
+                Some(previous)
+            }
+            _ => None,
+        };
+        let session = match (kept, previous) {
+            (Some(previous), _) => {
                 tx.changed(topic::SESSION, &previous.id.to_string(), now);
                 Session {
                     authentication,
@@ -179,7 +189,7 @@ impl Doorward {
                     ..previous.clone()
                 }
             }
-            _ => {
+            (None, previous) => {
                 if let Some(previous) = previous {
                     self.close_session(tx, previous.id, Some(previous.user_id), "replaced", now)
                         .await?;

@@ -84,6 +84,23 @@ impl Drop for Guard<'_> {
     }
 }
 
+/// Password checks under way under the same keys, this one not counted.
+struct Running {
+    at_place: u32,
+    of_account: u32,
+}
+
+/// Checks that are still running count as failures that just happened.
+fn and_running(failures: Failures, running: u32, now: Timestamp) -> Failures {
+    match running {
+        0 => failures,
+        n => Failures {
+            count: failures.fresh(now).saturating_add(n),
+            last_millis: now.millis(),
+        },
+    }
+}
+
 struct Keys {
     place: String,
     account: String,
@@ -98,10 +115,9 @@ impl Keys {
 }
 
 fn keys(identifier: &str, user: Option<&User>, known: Option<&KnownBrowser>, origin: &Origin) -> Keys {
-    let account = user.map_or_else(
-        || doorward_crypto::token::digest(&text::fold(identifier)).hex(),
-        |user| user.id.to_string(),
-    );
+    // What was typed is counted, not whose it is: a count that user name and address shared would tell that they belong
+    // to one user.
+    let account = doorward_crypto::token::digest(&text::fold(identifier)).hex();
     let network = origin
         .ip
         .map_or_else(|| "unknown".to_owned(), |ip| Network::of(ip).to_string());
@@ -132,8 +148,10 @@ impl Doorward {
         let (user, stored) = found.map_or((None, None), |(user, hash)| (Some(user), hash));
         let known = self.open_known(request.known);
         let keys = keys(identifier, user.as_ref(), known.as_ref(), request.origin);
-        let (_guard, running) = self.inner.inflight.enter(&keys.place);
-        self.throttle(&keys, running, user.as_ref(), request.origin, now)
+        let (_at_place, at_place) = self.inner.inflight.enter(&keys.place);
+        let (_of_account, of_account) = self.inner.inflight.enter(&keys.account);
+        let running = Running { at_place, of_account };
+        self.throttle(&keys, &running, user.as_ref(), request.origin, now)
             .await?;
 
         let verified = self
@@ -160,13 +178,18 @@ impl Doorward {
         } else {
             None
         };
-        self.complete(&request, user, rehashed, &keys, known).await
+        let proved = Proved {
+            user,
+            hash: stored.as_deref(),
+            rehashed,
+        };
+        self.complete(&request, &proved, &keys, known).await
     }
 
     async fn throttle(
         &self,
         keys: &Keys,
-        running: u32,
+        running: &Running,
         user: Option<&User>,
         origin: &Origin,
         now: Timestamp,
@@ -175,14 +198,8 @@ impl Doorward {
         let mut found = found.into_iter();
         let mut next = || found.next().unwrap_or_default();
         let (at_place, account, network) = (next(), next(), next());
-        // Checks that are still running count as failures that just happened.
-        let at_place = match running {
-            0 => at_place,
-            n => Failures {
-                count: at_place.fresh(now).saturating_add(n),
-                last_millis: now.millis(),
-            },
-        };
+        let at_place = and_running(at_place, running.at_place, now);
+        let account = and_running(account, running.of_account, now);
         let counts = Counts {
             at_place,
             account,
@@ -249,27 +266,31 @@ impl Doorward {
     async fn complete(
         &self,
         request: &SignIn<'_>,
-        user: &User,
-        rehashed: Option<String>,
+        proved: &Proved<'_>,
         keys: &Keys,
         known: Option<KnownBrowser>,
     ) -> Result<SignedIn> {
-        let store = self.store()?;
-        let direct = store.read().group_ids_of(user.id).await?;
-        let person = Person::new(user.clone(), direct, &self.directory().groups);
         let now = self.now();
+        let user = proved.user;
         let authentication = Authentication {
             at: now,
             methods: vec!["pwd".to_owned()],
         };
-        let tx = store.begin().await?;
+        let tx = self.store()?.begin().await?;
+        // Hashing took a while: the user and the password must still be the ones that were looked at.
+        let current = tx.user_with_groups(user.id).await?;
+        let hash = tx.password_hash(user.id).await?;
+        let Some((record, direct)) = current.filter(|_| hash.as_deref() == proved.hash) else {
+            return Err(Refused::bare(Reason::WrongCredentials).into());
+        };
+        let person = Person::new(record, direct, &self.directory().groups);
         let issued = self
             .issue_session(&tx, &person, authentication, request.previous, request.origin)
             .await?;
         tx.clear_failures(&[keys.place.clone(), keys.account.clone()])
             .await?;
-        if let Some(hash) = rehashed {
-            tx.set_password(user.id, &hash, now).await?;
+        if let Some(hash) = &proved.rehashed {
+            tx.set_password(user.id, hash, now).await?;
         }
         tx.commit().await?;
         if let Some(previous) = request.previous {
@@ -289,6 +310,13 @@ impl Doorward {
             known: self.seal_known(&known),
         })
     }
+}
+
+/// Whose password was right, and what it was compared with.
+struct Proved<'a> {
+    user: &'a User,
+    hash: Option<&'a str>,
+    rehashed: Option<String>,
 }
 
 struct WrongBecause<'a> {

@@ -337,5 +337,5 @@ fn confidential(application: &Application) -> Option<&Client> {
 }
 
 fn may_know(application: &Application, caller: &Client, found: &Found) -> bool {
-    found.application.id == application.id || found.audience.iter().any(|aud| *aud == caller.client_id)
+    found.application.id == application.id || found.audience.contains(&caller.client_id)
 }

@@ -48,13 +48,18 @@ addEventListener("pageshow", (event) => {
   all("[aria-busy]", (button) => button.removeAttribute("aria-busy"));
 });
 
-// Exact times in the reader's own zone.
-const zone = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+// Exact times in the reader's own zone; a line breaks between day and time only.
+const zoned = (style) => {
+  const format = new Intl.DateTimeFormat(document.documentElement.lang, style);
+  return (at) => format.format(at).replaceAll(" ", "\u00a0");
+};
+const day = zoned({ dateStyle: "medium" });
+const clock = zoned({ timeStyle: "short" });
 all("time[data-local]", (time) => {
   const at = new Date(time.dateTime);
   if (Number.isNaN(at.valueOf())) return;
   time.title = time.textContent;
-  time.textContent = zone.format(at);
+  time.textContent = `${day(at)}, ${clock(at)}`;
 });
 
 // Going on once the other applications know about the sign-out (the page is loaded when its frames are), or after four seconds.

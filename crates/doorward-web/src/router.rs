@@ -101,6 +101,7 @@ impl Row {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "the whole URL map on one page is the point")]
 fn table() -> Vec<Row> {
     use Caller::{Anyone, Bearer, Browser, Client, LinkHolder, Operator, Person};
     vec![
@@ -268,13 +269,11 @@ impl Stats {
 }
 
 /// The service for all routes.
-#[must_use]
 pub fn router(doorward: Doorward, options: Options) -> Router {
     build(App::new(doorward, options), |_| true)
 }
 
 /// The service of a separate listener for metrics and health.
-#[must_use]
 pub fn operation_router(doorward: Doorward, options: Options) -> Router {
     build(App::new(doorward, options), |route| {
         route.path.starts_with("/-/") || route.path == "/version"
@@ -310,7 +309,6 @@ fn twice(bare: &str) -> bool {
     bare.starts_with("/.well-known/")
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the signature is the layer's")]
 fn panicked(_cause: Box<dyn std::any::Any + Send + 'static>) -> http::Response<Body> {
     tracing::error!("a handler panicked; the request was answered with 500");
     Reply::bytes(

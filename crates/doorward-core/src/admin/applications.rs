@@ -184,9 +184,6 @@ impl Doorward {
         tx.add_application(&application)
             .await
             .map_err(|error| conflict(error, &application))?;
-        for secret in &application.secrets {
-            tx.add_secret(application.id, secret).await?;
-        }
         self.note_application(&tx, &application, "created").await?;
         tx.commit().await?;
         self.refresh_directory_now(now).await?;

@@ -179,20 +179,7 @@ impl Doorward {
         user.number = tx.next_number("user").await?;
         let salt = tx.find_instance(setting::SUBJECT_SALT).await?.unwrap_or_default();
         user.uid = doorward_crypto::token::sha256_hex(format!("{salt}\n{}", user.id).as_bytes());
-        if let Some(other) = tx.user_by_email(&user.username).await? {
-            return Err(Error::Invalid(format!(
-                "username `{}` is the e-mail address of `{}`",
-                user.username, other.username
-            )));
-        }
-        if let Some(email) = &user.email
-            && let Some(other) = tx.user_by_username(email).await?
-        {
-            return Err(Error::Invalid(format!(
-                "email `{email}` is the user name of `{}`",
-                other.username
-            )));
-        }
+        self.refuse_shared_names(tx, &user).await?;
         tx.add_user(&user).await.map_err(|error| conflict(error, &user))?;
         if let Some(hash) = hash {
             tx.set_password(user.id, hash, now).await?;
@@ -206,6 +193,26 @@ impl Doorward {
         tx.add_event(&self.event(EventKind::UserChanged, about, origin, now))
             .await?;
         Ok(user)
+    }
+
+    /// One person's user name is never another's address: both are typed into the same field.
+    async fn refuse_shared_names(&self, tx: &Tx, user: &User) -> Result<()> {
+        let another = |other: &User| other.id != user.id;
+        if let Some(other) = tx.user_by_email(&user.username).await?.filter(another) {
+            return Err(Error::Invalid(format!(
+                "username `{}` is the e-mail address of `{}`",
+                user.username, other.username
+            )));
+        }
+        if let Some(email) = &user.email
+            && let Some(other) = tx.user_by_username(email).await?.filter(another)
+        {
+            return Err(Error::Invalid(format!(
+                "email `{email}` is the user name of `{}`",
+                other.username
+            )));
+        }
+        Ok(())
     }
 
     /// Makes a user.
@@ -296,6 +303,7 @@ impl Doorward {
         };
         let had_admin = self.has_administrator(&tx).await?;
         let changed = self.apply(&mut user, change)?;
+        self.refuse_shared_names(&tx, &user).await?;
         user.updated_at = now;
         tx.save_user(&user)
             .await
@@ -303,7 +311,7 @@ impl Doorward {
         if let Some(hash) = &hash {
             tx.set_password(id, hash, now).await?;
         }
-        if hash.is_some() || !user.active {
+        if hash.is_some() || !user.active || user.kind == UserKind::Service {
             for session in tx.sessions_of(id, now).await? {
                 self.close_session(&tx, session.id, Some(id), "user changed", now)
                     .await?;
@@ -413,6 +421,7 @@ impl Doorward {
         tx.restore_user(id, now)
             .await
             .map_err(|error| conflict(error, &user))?;
+        self.refuse_shared_names(&tx, &user).await?;
         self.note_user(&tx, id, "restored").await?;
         tx.commit().await?;
         self.find_user(&id.to_string()).await

@@ -73,10 +73,10 @@ async fn set_up(ask: &Ask, token: Option<&str>, request: Request) -> Result<Repl
         .doorward
         .open_attempt(field("attempt"), Purpose::Setup, browser.as_deref(), None);
     if let Err(reason) = opened {
-        return setup_page(ask, asked, &form, Some(Wrong::Refused(reason)));
+        return setup_page(ask, asked, &form, Some(&Wrong::Refused(reason)));
     }
     if field("password") != field("password_confirm") {
-        return setup_page(ask, asked, &form, Some(Wrong::Different));
+        return setup_page(ask, asked, &form, Some(&Wrong::Different));
     }
     let typed = token.unwrap_or_else(|| field("token")).trim();
     // The whole link may have been pasted.
@@ -102,8 +102,8 @@ async fn set_up(ask: &Ask, token: Option<&str>, request: Request) -> Result<Repl
             let reply = Reply::page(StatusCode::OK, html, Forms::Here);
             Ok(flow::with_session(ask, reply, &issued.token, &issued.session))
         }
-        Err(Error::Invalid(problem)) => setup_page(ask, asked, &form, Some(Wrong::Invalid(problem))),
-        Err(Error::Refused(refused)) => setup_page(ask, asked, &form, Some(Wrong::Refused(refused.reason))),
+        Err(Error::Invalid(problem)) => setup_page(ask, asked, &form, Some(&Wrong::Invalid(problem))),
+        Err(Error::Refused(refused)) => setup_page(ask, asked, &form, Some(&Wrong::Refused(refused.reason))),
         Err(error) => Err(error.into()),
     }
 }
@@ -146,14 +146,19 @@ fn status_for(wrong: Option<&Wrong>) -> StatusCode {
     }
 }
 
-fn setup_page(ask: &Ask, token: Option<&str>, form: &Params, wrong: Option<Wrong>) -> Result<Reply, Failure> {
+fn setup_page(
+    ask: &Ask,
+    token: Option<&str>,
+    form: &Params,
+    wrong: Option<&Wrong>,
+) -> Result<Reply, Failure> {
     let browser = ask.browser();
     let attempt = ask
         .app
         .doorward
         .new_attempt(Purpose::Setup, &browser.value, None, String::new());
     let sealed = ask.app.doorward.seal_attempt(&attempt);
-    let (problem, field_problems) = complain(wrong.as_ref());
+    let (problem, field_problems) = complain(wrong);
     let view = Setup {
         attempt: &sealed,
         token,
@@ -166,7 +171,7 @@ fn setup_page(ask: &Ask, token: Option<&str>, form: &Params, wrong: Option<Wrong
     let html = view
         .render(&ask.page(ask.language(None), "", None))
         .map_err(Failure::Render)?;
-    let reply = Reply::page(status_for(wrong.as_ref()), html, Forms::Here);
+    let reply = Reply::page(status_for(wrong), html, Forms::Here);
     Ok(ask.keep_language(browser.keep(&ask.app, reply)))
 }
 
@@ -188,10 +193,10 @@ async fn recovered(ask: &Ask, token: &str, request: Request) -> Result<Reply, Fa
         .doorward
         .open_attempt(field("attempt"), Purpose::Recover, browser.as_deref(), None);
     if let Err(reason) = opened {
-        return recover_page(ask, Some(Wrong::Refused(reason)));
+        return recover_page(ask, Some(&Wrong::Refused(reason)));
     }
     if field("password") != field("password_confirm") {
-        return recover_page(ask, Some(Wrong::Different));
+        return recover_page(ask, Some(&Wrong::Different));
     }
     match ask
         .app
@@ -205,19 +210,19 @@ async fn recovered(ask: &Ask, token: &str, request: Request) -> Result<Reply, Fa
             &issued.token,
             &issued.session,
         )),
-        Err(Error::Invalid(problem)) => recover_page(ask, Some(Wrong::Invalid(problem))),
+        Err(Error::Invalid(problem)) => recover_page(ask, Some(&Wrong::Invalid(problem))),
         Err(error) => Err(error.into()),
     }
 }
 
-fn recover_page(ask: &Ask, wrong: Option<Wrong>) -> Result<Reply, Failure> {
+fn recover_page(ask: &Ask, wrong: Option<&Wrong>) -> Result<Reply, Failure> {
     let browser = ask.browser();
     let attempt = ask
         .app
         .doorward
         .new_attempt(Purpose::Recover, &browser.value, None, String::new());
     let sealed = ask.app.doorward.seal_attempt(&attempt);
-    let (problem, field_problems) = complain(wrong.as_ref());
+    let (problem, field_problems) = complain(wrong);
     let view = Recover {
         attempt: &sealed,
         username: "",
@@ -227,8 +232,5 @@ fn recover_page(ask: &Ask, wrong: Option<Wrong>) -> Result<Reply, Failure> {
     let html = view
         .render(&ask.page(ask.language(None), "", None))
         .map_err(Failure::Render)?;
-    Ok(browser.keep(
-        &ask.app,
-        Reply::page(status_for(wrong.as_ref()), html, Forms::Here),
-    ))
+    Ok(browser.keep(&ask.app, Reply::page(status_for(wrong), html, Forms::Here)))
 }
