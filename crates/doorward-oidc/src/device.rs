@@ -131,27 +131,11 @@ pub fn device_response(device_code: &str, user_code: &str, verification_uri: &st
     })
 }
 
-/// Builds a user code from random bytes: 8 letters of [`USER_CODE_ALPHABET`], evenly distributed. 32 bytes are practically always enough;
-/// `None` asks for other bytes.
-#[must_use]
-pub fn user_code(random: &[u8]) -> Option<String> {
-    let letters: Vec<char> = USER_CODE_ALPHABET.chars().collect();
-    let even = 256 - 256 % letters.len();
-    let code: String = random
-        .iter()
-        .map(|byte| usize::from(*byte))
-        .filter(|byte| *byte < even)
-        .filter_map(|byte| letters.get(byte % letters.len()))
-        .take(USER_CODE_LENGTH)
-        .collect();
-    (code.len() == USER_CODE_LENGTH).then_some(code)
-}
-
-/// The form for people: `BCDF-GHJK`.
+/// The form for people: `BCDF-GHJK`. A code that is grouped already stays as it is.
 #[must_use]
 pub fn show_user_code(stored: &str) -> String {
     match stored.split_at_checked(USER_CODE_LENGTH / 2) {
-        Some((left, right)) if !right.is_empty() => format!("{left}-{right}"),
+        Some((left, right)) if !right.is_empty() && !stored.contains('-') => format!("{left}-{right}"),
         _ => stored.to_owned(),
     }
 }
