@@ -73,7 +73,12 @@ fn signing_keys() -> &'static [KeyRecord] {
 fn signing_key(of: SigningAlgorithm) -> KeyRecord {
     let key = SigningKey::generate(algorithm(of)).expect("a signing key");
     let pkcs8 = key.to_pkcs8().expect("its private half");
-    let number = u8::try_from(SigningAlgorithm::ALL.iter().position(|known| *known == of).unwrap_or(0));
+    let number = u8::try_from(
+        SigningAlgorithm::ALL
+            .iter()
+            .position(|known| *known == of)
+            .unwrap_or(0),
+    );
     let tag = number.unwrap_or(0) + 1;
     KeyRecord {
         id: Id::mint(START, [tag; 10]),

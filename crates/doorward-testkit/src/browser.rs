@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use doorward_core::Origin;
 use doorward_core::authorize::{Call, Outcome};
 use doorward_core::error::Result;
 use doorward_core::sessions::Visit;
 use doorward_core::sign_in::{SignIn, SignedIn};
-use doorward_core::Origin;
 use doorward_domain::SessionId;
 use doorward_oidc::params::Params;
 

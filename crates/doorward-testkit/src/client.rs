@@ -3,11 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine as _;
+use doorward_core::Origin;
 use doorward_core::admin::applications::Created;
 use doorward_core::authorize::Outcome;
 use doorward_core::error::{Error, Refused, Result};
 use doorward_core::token::Answer;
-use doorward_core::Origin;
 use doorward_crypto::token::pkce_s256;
 use doorward_domain::application::Application;
 use doorward_oidc::authorize::Response;
@@ -189,8 +189,14 @@ impl Client {
         let back = back(&outcome);
         assert_eq!(back.get("state"), Some(asked.state.as_str()), "{outcome:?}");
         let code = back.get("code");
-        code.unwrap_or_else(|| panic!("no code: {:?} {:?}", back.get("error"), back.get("error_description")))
-            .to_owned()
+        code.unwrap_or_else(|| {
+            panic!(
+                "no code: {:?} {:?}",
+                back.get("error"),
+                back.get("error_description")
+            )
+        })
+        .to_owned()
     }
 
     /// The form that redeems a code.
@@ -218,7 +224,11 @@ impl Client {
 
     fn identified(&self, form: Params) -> Params {
         let named = self.secret.is_some() || form.get("client_assertion").is_some();
-        if named { form } else { form.with("client_id", &self.id) }
+        if named {
+            form
+        } else {
+            form.with("client_id", &self.id)
+        }
     }
 
     /// Redeems a code.

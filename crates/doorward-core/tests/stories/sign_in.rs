@@ -413,7 +413,9 @@ async fn each_sign_in_and_each_refusal_is_one_event() {
     each_app(async |app| {
         let alice = app.person("alice").await;
         let before = app.events().await.len();
+        app.wait_seconds(1);
         let mut browser = app.sign_in("alice").await;
+        app.wait_seconds(1);
         let _ = browser.sign_in("alice", "wrong").await;
         let events = app.events().await;
         let kinds: Vec<_> = events[before..].iter().map(|event| event.kind).collect();
