@@ -433,7 +433,7 @@ impl Doorward {
             attempt: self.new_attempt(purpose, call.browser, Some(visit.session.id), next),
             application: Arc::clone(&ready.application),
             person: Arc::clone(&visit.person),
-            scopes: request.scopes.iter().map(describe).collect(),
+            scopes: request.consent_scopes.iter().map(describe).collect(),
             return_host: host_of(&request.redirect_uri),
         }
     }
@@ -471,7 +471,8 @@ impl Doorward {
             let page = Page::RequestUri("the pushed request was used before".into());
             return Ok(self.refuse_page(page, Some(application), origin).await);
         }
-        self.remember_grant(&tx, client, &family, origin, now).await?;
+        self.remember_grant(&tx, client, &family, &request.consent_scopes, origin)
+            .await?;
         tx.add_family(&family).await?;
         tx.add_code(token::digest(code.text()).bytes(), &record).await?;
         let details = json!({ "scopes": family.scopes, "redirect_host": host_of(&request.redirect_uri) });
@@ -526,9 +527,10 @@ impl Doorward {
         tx: &Tx,
         client: &Client,
         family: &Family,
+        allowed: &BTreeSet<String>,
         origin: &Origin,
-        now: Timestamp,
     ) -> Result<()> {
+        let now = family.created_at;
         let (Some(user), false) = (family.user_id, client.consent == ConsentMode::Skip) else {
             return Ok(());
         };
@@ -536,11 +538,11 @@ impl Doorward {
         let live = old
             .as_ref()
             .filter(|grant| grant.expires_at.is_none_or(|at| now < at));
-        if live.is_some_and(|grant| family.scopes.is_subset(&grant.scopes)) {
+        if live.is_some_and(|grant| allowed.is_subset(&grant.scopes)) {
             return Ok(());
         }
         let mut scopes = live.map(|grant| grant.scopes.clone()).unwrap_or_default();
-        scopes.extend(family.scopes.iter().cloned());
+        scopes.extend(allowed.iter().cloned());
         let expires_at = match client.consent {
             ConsentMode::Expiring(lifetime) => Some(now.plus(lifetime)),
             _ => None,

@@ -59,6 +59,20 @@ impl Doorward {
         Ok(true)
     }
 
+    /// Runs everything that is due, and gives how many jobs that were. The server does this by itself.
+    ///
+    /// # Errors
+    /// `Fault` when the database is away.
+    pub async fn run_due_jobs(&self) -> Result<usize> {
+        let store = self.store()?;
+        let worker = format!("{:x}", u64::from_be_bytes(self.random()));
+        let mut count = 0;
+        while self.work_once(store, &worker).await? {
+            count += 1;
+        }
+        Ok(count)
+    }
+
     async fn run_job(&self, store: &Store, job: &Job) -> Result<()> {
         let result = match job.kind.as_str() {
             crate::logout::JOB => self.deliver_logout(&job.payload).await,

@@ -165,6 +165,10 @@ impl Doorward {
         let unverified = jose::parse_compact(text, LONGEST_JWT).ok()?;
         let keys = self.inner.keys.load();
         let key = keys.by_kid.get(unverified.header.kid.as_deref()?)?;
+        // Whoever has a key that was withdrawn because it leaked makes whatever tokens they like.
+        if !key.record.is_published(self.now()) {
+            return None;
+        }
         let typ = unverified.header.typ.clone();
         let payload = unverified.verify(&key.verifier, &[key.algorithm()]).ok()?;
         let claims = serde_json::from_slice(&payload).ok()?;

@@ -259,6 +259,9 @@ impl Doorward {
         let Some((record, direct)) = tx.user_with_groups(user).await? else {
             return Err(Refused::bare(Reason::LinkSpent).into());
         };
+        // Only now is it known whose link it is; a password that is refused here leaves the link unspent.
+        crate::passwords::check_new(password, &record.username, record.email.as_deref())
+            .map_err(Error::Invalid)?;
         tx.set_password(user, &hash, now).await?;
         for session in tx.sessions_of(user, now).await? {
             self.close_session(&tx, session.id, Some(user), "recovered", now)

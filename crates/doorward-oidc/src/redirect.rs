@@ -11,7 +11,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 pub const LONGEST: usize = 2048;
 
 /// Schemes that run code or read files when a browser is sent to them.
-const DANGEROUS: [&str; 12] = [
+const DANGEROUS: [&str; 24] = [
     "javascript",
     "data",
     "vbscript",
@@ -24,6 +24,18 @@ const DANGEROUS: [&str; 12] = [
     "wss",
     "ftp",
     "mailto",
+    "intent",
+    "tel",
+    "sms",
+    "ssh",
+    "smb",
+    "ldap",
+    "ldaps",
+    "telnet",
+    "jar",
+    "resource",
+    "chrome",
+    "res",
 ];
 
 /// Words that stand directly below a country's domain and that anybody can register names under (`co.uk`, `com.au`).
@@ -85,7 +97,7 @@ impl RedirectPattern {
     /// Reads a URI as an operator registers it.
     ///
     /// Accepted: an absolute `https` or `http` URI; the same with `*` as the first host label (https only); `http` on 127.0.0.1, `[::1]`
-    /// or localhost, which then matches with any port; a private-use scheme with a dot in it (RFC 8252 section 7.1).
+    /// or localhost, which then matches with any port; a private-use scheme (RFC 8252 section 7.1).
     ///
     /// # Errors
     /// A sentence that says what was expected.
@@ -391,10 +403,12 @@ fn private_use(uri: &str, scheme: &str, rest: &str) -> Result<(), String> {
             "redirect URI `{uri}` has the scheme {lower}, which a browser must never be sent to"
         ));
     }
-    if !scheme.contains('.') || scheme.starts_with('.') || scheme.ends_with('.') {
+    // RFC 8252 section 8.4 asks for a reversed domain; many well-known apps register a plain word, and administrators
+    // connect those too. PKCE is what guards the code there.
+    if scheme.len() < 3 || scheme.starts_with('.') || scheme.ends_with('.') {
         return Err(format!(
-            "redirect URI `{uri}` has a scheme without a dot; expected https, or a reversed domain such as \
-             org.example.app:/callback (RFC 8252 section 7.1)"
+            "redirect URI `{uri}` has the scheme {scheme}, which no app has; expected https, or a scheme of the app's \
+             own such as org.example.app:/callback (RFC 8252 section 7.1)"
         ));
     }
     let authority = rest

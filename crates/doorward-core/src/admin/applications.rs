@@ -14,7 +14,7 @@ use doorward_domain::group::GroupTree;
 use doorward_domain::{ApplicationId, Lifetime, text};
 use doorward_oidc::redirect::RedirectPattern;
 use doorward_oidc::scope;
-use doorward_store::Tx;
+use doorward_store::{Tx, conflict_field};
 
 use crate::admin::users::find_group;
 use crate::error::{Error, Result};
@@ -457,17 +457,15 @@ impl Doorward {
 }
 
 fn conflict(error: doorward_store::Error, application: &Application) -> Error {
-    if error.is_conflict_on("applications", "slug") {
-        return Error::Invalid(format!("slug `{}` is taken", application.slug));
+    match conflict_field(&error) {
+        Some("slug") => Error::Invalid(format!("slug `{}` is taken", application.slug)),
+        Some("client_id") => {
+            let client = application.client.as_ref();
+            let client_id = client.map_or("", |client| client.client_id.as_str());
+            Error::Invalid(format!("client_id `{client_id}` is taken"))
+        }
+        _ => error.into(),
     }
-    if error.is_conflict_on("clients", "client_id") {
-        let client_id = application
-            .client
-            .as_ref()
-            .map_or("", |client| client.client_id.as_str());
-        return Error::Invalid(format!("client_id `{client_id}` is taken"));
-    }
-    error.into()
 }
 
 fn set_url(field: &mut Option<String>, name: &str, given: Option<&str>) -> Result<()> {

@@ -6,7 +6,7 @@ use doorward_domain::event::EventKind;
 use doorward_domain::group::{Group, GroupTree};
 use doorward_domain::user::User;
 use doorward_domain::{Attributes, GroupId, UserId, text};
-use doorward_store::Tx;
+use doorward_store::{Tx, conflict_field};
 
 use crate::admin::users::find_group;
 use crate::error::{Error, Result};
@@ -234,8 +234,8 @@ impl Doorward {
 }
 
 fn conflict(error: doorward_store::Error, group: &Group) -> Error {
-    if error.is_conflict_on("groups", "name_key") {
-        return Error::Invalid(format!("a group named `{}` exists already", group.name));
+    match conflict_field(&error) {
+        Some("name") => Error::Invalid(format!("a group named `{}` exists already", group.name)),
+        _ => error.into(),
     }
-    error.into()
 }

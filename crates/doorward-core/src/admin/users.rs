@@ -7,7 +7,7 @@ use doorward_domain::event::EventKind;
 use doorward_domain::group::GroupTree;
 use doorward_domain::user::{User, UserKind};
 use doorward_domain::{Attributes, GroupId, Reason, UserId, text};
-use doorward_store::{Tx, UserFilter};
+use doorward_store::{Tx, UserFilter, conflict_field};
 
 use crate::error::{Error, Refused, Result};
 use crate::events::About;
@@ -88,6 +88,8 @@ pub struct UserView {
     pub has_password: bool,
 }
 
+/// Counter that changes of administrators queue up at.
+const GUARD: &str = "administrators";
 const LARGEST_ATTRIBUTES: usize = 64 * 1024;
 
 fn check_attributes(attributes: &Attributes) -> Result<()> {
@@ -114,14 +116,14 @@ fn depth(value: &Value) -> usize {
 }
 
 fn conflict(error: doorward_store::Error, user: &User) -> Error {
-    if error.is_conflict_on("users", "username_key") {
-        return Error::Invalid(format!("username `{}` is taken", user.username));
+    match conflict_field(&error) {
+        Some("username") => Error::Invalid(format!("username `{}` is taken", user.username)),
+        Some("email") => {
+            let email = user.email.as_deref().unwrap_or_default();
+            Error::Invalid(format!("email `{email}` belongs to another user"))
+        }
+        _ => error.into(),
     }
-    if error.is_conflict_on("users", "email_key") {
-        let email = user.email.as_deref().unwrap_or_default();
-        return Error::Invalid(format!("email `{email}` belongs to another user"));
-    }
-    error.into()
 }
 
 impl Doorward {
@@ -456,6 +458,9 @@ impl Doorward {
 
     /// Refuses a change that would leave nobody to administer. Called before the commit, with the answer from before.
     pub(crate) async fn keep_administrator(&self, tx: &Tx, had: bool) -> Result<()> {
+        // A counter is locked until the commit: of two changes that each leave the other's administrator, the second
+        // looks after the first is done.
+        tx.next_number(GUARD).await?;
         if had && !self.has_administrator(tx).await? {
             return Err(Refused::bare(Reason::LastAdministrator).into());
         }

@@ -83,11 +83,12 @@ fn ports_are_free_for_http_on_loopback_only() {
 }
 
 #[test]
-fn section_7_1_private_use_schemes_are_reversed_domains() {
+fn section_7_1_private_use_schemes_belong_to_the_app() {
     for good in [
         "com.example.app:/oauth2redirect",
         "app.immich:///oauth-callback",
         "org.example.App://cb?x=1",
+        "audiobookshelf://oauth",
     ] {
         assert!(matches(good, good), "{good}");
     }
@@ -95,8 +96,8 @@ fn section_7_1_private_use_schemes_are_reversed_domains() {
     assert!(!matches("com.example.app:/cb", "com.example.app://cb"));
     assert!(!matches("com.example.app:/cb", "COM.example.app:/cb"));
     for bad in [
-        "myapp://callback",
-        "myapp:/cb",
+        "c://callback",
+        "intent://cb",
         ".app:/cb",
         "app.:/cb",
         "1.app:/cb",

@@ -281,14 +281,14 @@ fn beginnings(language: Language, pages: &mut Pages) -> Outcome {
             "password",
             Message::new("problem-password-short").with("count", 12_usize),
         ),
-        ("password_confirm", Message::new("problem-passwords-differ")),
+        ("password_confirm", Message::new("password-differs")),
     ];
     let marked = Setup {
         token: Some("4711"),
         username: "alice example",
         name: ALICE.name,
         email: "alice@example.org",
-        problem: Some(Problem::new(Message::new("problem-fields"))),
+        problem: Some(Problem::new(Message::new("form-problem"))),
         field_problems: &wrong,
         ..fresh
     };
@@ -296,10 +296,14 @@ fn beginnings(language: Language, pages: &mut Pages) -> Outcome {
     let done = SetupDone {
         username: "alice",
         enter: Link::local("/if/flow/sign-in/").ok_or("a link")?,
-        command: "doorward application create grafana \\\n  --name Grafana \\\n  --redirect-uri https://grafana.example.org/login/generic_oauth \\\n  --allow-group staff",
+        command: "doorward application create grafana --name Grafana --redirect-uri https://grafana.example.org/login/generic_oauth --allow-group staff",
     };
     pages.push(("setup-done".into(), done.render(&page)?));
-    pages.push(("setup-done-inside".into(), done.render(&inside(language))?));
+    let done = SetupDone {
+        enter: Link::local("/if/user/").ok_or("a link")?,
+        ..done
+    };
+    pages.push(("setup-done-inside".into(), done.render(&page)?));
     let recover = Recover {
         attempt: ATTEMPT,
         username: "alice",
@@ -557,7 +561,7 @@ fn account(language: Language, pages: &mut Pages) -> Outcome {
         email: Some("a.very.long.address.that.does.not.want.to.end@subdomain.of.a.long.domain.example.org"),
         email_verified: false,
         locale: "de",
-        notice: Some(Message::new("notice-saved")),
+        notice: Some(Message::new("profile-saved")),
         ..profile
     };
     pages.push(("profile-saved".into(), saved.render(&page)?));
@@ -569,8 +573,8 @@ fn account(language: Language, pages: &mut Pages) -> Outcome {
     };
     pages.push(("password".into(), password.render(&page)?));
     let wrong = [
-        ("current_password", Message::new("problem-current-password")),
-        ("password_confirm", Message::new("problem-passwords-differ")),
+        ("current_password", Message::new("password-current-wrong")),
+        ("password_confirm", Message::new("password-differs")),
     ];
     pages.push((
         "password-wrong".into(),
@@ -616,7 +620,7 @@ fn sessions(page: &Page<'_>, pages: &mut Pages) -> Outcome {
     pages.push(("sessions".into(), view.render(page)?));
     let view = Sessions {
         sessions: &[this],
-        notice: Some(Message::new("notice-session-ended")),
+        notice: Some(Message::new("session-ended")),
     };
     pages.push(("sessions-one".into(), view.render(page)?));
     Ok(())
@@ -644,7 +648,7 @@ fn grants(page: &Page<'_>, pages: &mut Pages) -> Outcome {
         }
         .render(page)?,
     ));
-    let gone = Message::new("notice-grant-revoked").with("application", "Grafana");
+    let gone = Message::new("grant-revoked");
     pages.push((
         "grants-empty".into(),
         Grants {

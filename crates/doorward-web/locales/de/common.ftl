@@ -39,21 +39,21 @@ problem-password-short = Bitte mindestens { $count } Zeichen verwenden.
 problem-password-long = Bitte höchstens { $count } Zeichen verwenden.
 problem-password-weak = Dieses Passwort ist leicht zu erraten. Bitte wählen Sie ein längeres oder selteneres.
 problem-password-unchanged = Dieses Passwort haben Sie schon. Bitte wählen Sie ein anderes.
-problem-passwords-differ = Die beiden Passwörter sind nicht gleich.
-problem-current-password = Das ist nicht Ihr jetziges Passwort.
+password-differs = Die beiden Passwörter sind nicht gleich.
+password-current-wrong = Das ist nicht Ihr jetziges Passwort.
 problem-too-long = Bitte höchstens { $count } Zeichen verwenden.
 problem-setup-code = Dieser Einrichtungscode stimmt nicht. Bitte kopieren Sie ihn aus dem Terminal.
-problem-fields = Bitte sehen Sie sich die markierten Felder an.
+form-problem = Bitte sehen Sie sich die markierten Felder an.
 
 # What the server says in its own words.
-problem-verbatim = { $text }
+field-problem = { $problem }
 
-notice-saved = Gespeichert.
-notice-password-changed = Ihr Passwort ist geändert.
+profile-saved = Gespeichert.
+password-saved = Ihr Passwort ist geändert.
 notice-password-changed-sign-in = Ihr Passwort ist geändert. Bitte melden Sie sich mit dem neuen an.
-notice-session-ended = Diese Sitzung ist beendet.
+session-ended = Die Sitzung ist beendet.
 notice-sessions-ended = Alle Sitzungen sind beendet.
-notice-grant-revoked = { $application } ist nicht mehr verbunden.
+grant-revoked = Getrennt. Der gewährte Zugriff ist beendet.
 notice-sign-in-again = Bitte melden Sie sich noch einmal an, um fortzufahren.
 
 wait-seconds =

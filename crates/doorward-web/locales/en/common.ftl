@@ -39,21 +39,21 @@ problem-password-short = Please use at least { $count } characters.
 problem-password-long = Please use at most { $count } characters.
 problem-password-weak = This password is easy to guess. Please choose a longer or less common one.
 problem-password-unchanged = This is the password you already have. Please choose another one.
-problem-passwords-differ = The two passwords are not the same.
-problem-current-password = This is not your current password.
+password-differs = The two passwords are not the same.
+password-current-wrong = This is not your current password.
 problem-too-long = Please use at most { $count } characters.
 problem-setup-code = This set-up code is not right. Please copy it from the terminal.
-problem-fields = Please look at the marked fields.
+form-problem = Please look at the marked fields.
 
 # What the server says in its own words.
-problem-verbatim = { $text }
+field-problem = { $problem }
 
-notice-saved = Saved.
-notice-password-changed = Your password is changed.
+profile-saved = Saved.
+password-saved = Your password is changed.
 notice-password-changed-sign-in = Your password is changed. Please sign in with the new one.
-notice-session-ended = That session has ended.
+session-ended = The session has ended.
 notice-sessions-ended = All sessions have ended.
-notice-grant-revoked = { $application } is no longer connected.
+grant-revoked = Disconnected. Access that was given has ended.
 notice-sign-in-again = Please sign in once more to continue.
 
 wait-seconds =

@@ -24,12 +24,6 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// A sentence in the server's own words, not translated.
-    #[must_use]
-    pub fn verbatim(text: impl Into<Value<'a>>) -> Self {
-        Self::new("problem-verbatim").with("text", text)
-    }
-
     /// The same with a value put in.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<Value<'a>>) -> Self {
@@ -37,19 +31,32 @@ impl<'a> Message<'a> {
         self
     }
 
-    /// Key, or its part as `key.part`, spoken in the page's language.
+    /// The sentence in the page's language.
     pub(crate) fn speak(&self, page: &Page<'_>) -> Cow<'static, str> {
-        page.language.text(&self.key, &self.values)
+        match self.complaint() {
+            Some((_, known)) => page.language.text(&known.key, &known.values),
+            None => page.language.text(&self.key, &self.values),
+        }
+    }
+
+    /// The server's own words (`field-problem`) as one of our messages, when we know the complaint.
+    fn complaint(&self) -> Option<(&'static str, Message<'static>)> {
+        match self.values.as_slice() {
+            [("problem", Value::Text(text))] if self.key == FIELD_PROBLEM => complaint(text),
+            _ => None,
+        }
     }
 }
+
+/// Key of what the server says in its own words, in the value `problem`.
+const FIELD_PROBLEM: &str = "field-problem";
 
 /// Fields of our forms that the server's complaints begin with.
 const FIELDS: &[&str] = &["username", "name", "email", "password", "locale"];
 
 /// Sorts a complaint that begins with the name of a field ("password is too short; expected at least 8 characters") to
-/// that field, in the visitor's language as far as we know the complaint; `None` when it is about no field of a form.
-#[must_use]
-pub fn complaint(text: &str) -> Option<(&'static str, Message<'static>)> {
+/// that field and to words of ours; `None` when it is about no field of a form or a complaint that we do not know.
+fn complaint(text: &str) -> Option<(&'static str, Message<'static>)> {
     let (first, _) = text.split_once(' ')?;
     let field = FIELDS.iter().copied().find(|field| *field == first)?;
     // What was typed stands between backquotes and must not be mistaken for our words.
@@ -69,7 +76,7 @@ pub fn complaint(text: &str) -> Option<(&'static str, Message<'static>)> {
         _ if ours.contains("is empty") => Message::new("problem-required"),
         _ if ours.contains("at most") => Message::new("problem-too-long").with("count", count()),
         "username" => Message::new("problem-username-invalid"),
-        _ => Message::verbatim(text.to_owned()),
+        _ => return None,
     };
     Some((field, message))
 }
@@ -218,12 +225,33 @@ mod tests {
     }
 
     #[test]
+    fn a_known_complaint_is_spoken_in_the_visitors_language_and_an_unknown_one_as_it_is() {
+        let page = Page {
+            language: crate::locale::Language::German,
+            brand: "",
+            here: "/",
+            csrf: "",
+            signed_in: None,
+            now: doorward_domain::Timestamp::from_seconds(0),
+        };
+        let speak = |text: &str| {
+            Message::new("field-problem")
+                .with("problem", text)
+                .speak(&page)
+                .into_owned()
+        };
+        let short = "password is too short; expected at least 8 characters";
+        assert_eq!(speak(short), "Bitte mindestens 8 Zeichen verwenden.");
+        assert_eq!(
+            speak("name has a control character"),
+            "name has a control character"
+        );
+    }
+
+    #[test]
     fn other_complaints_are_left_alone() {
         assert_eq!(complaint("slug `x` is taken"), None);
         assert_eq!(complaint("password"), None);
-        assert_eq!(
-            sorted("name has a control character").1,
-            Message::verbatim("name has a control character")
-        );
+        assert_eq!(complaint("name has a control character"), None);
     }
 }

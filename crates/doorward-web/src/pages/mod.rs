@@ -29,7 +29,7 @@ pub use device::{DeviceConfirm, DeviceDenied, DeviceDone, DeviceEntry};
 pub use device_name::DeviceName;
 pub use front::{Destination, Person, SelectAccount, SignIn};
 pub use link::Link;
-pub use message::{Message, Problem, complaint};
+pub use message::{Message, Problem};
 pub use portal::{Portal, Tile, TileGroup};
 pub use refusal::{Refusal, RefusalDetails, Trouble};
 pub use setup::{Recover, Setup, SetupDone};

@@ -61,10 +61,22 @@ page!(Setup, "setup.html");
 pub struct SetupDone<'a> {
     /// Their user name.
     pub username: &'a str,
-    /// Where to go next: the sign-in page, or the portal when the page says who is signed in.
+    /// Where to go next: the sign-in page, or the portal for somebody who is signed in already.
     pub enter: Link<'a>,
     /// The command that registers a first application.
     pub command: &'a str,
+}
+
+impl SetupDone<'_> {
+    /// Does the next step lead into the house, because the administrator is signed in already?
+    pub(crate) fn is_inside(&self) -> bool {
+        self.enter.as_str().starts_with("/if/user/")
+    }
+
+    /// The command with each option on a line of its own, as a shell reads it.
+    pub(crate) fn command_lines(&self) -> String {
+        self.command.replace(" --", " \\\n  --")
+    }
 }
 page!(SetupDone, "setup_done.html");
 
