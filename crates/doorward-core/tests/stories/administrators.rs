@@ -143,7 +143,10 @@ async fn what_is_taken_is_named() {
             new
         };
         for (new, told) in [
-            (again(|new| new.username = "ALICE".into()), "username `ALICE` is taken"),
+            (
+                again(|new| new.username = "ALICE".into()),
+                "username `ALICE` is taken",
+            ),
             (
                 again(|new| new.email = Some("Alice@Example.org".into())),
                 "email `Alice@Example.org` belongs to another user",

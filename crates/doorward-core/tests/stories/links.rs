@@ -1,9 +1,9 @@
 //! The first administrator, an unattended installation, and a lost administrator.
 
+use doorward_core::Origin;
 use doorward_core::error::Error;
 use doorward_core::links::{ADMINISTRATORS, Promote, Setup};
 use doorward_core::start::{Bootstrap, Greeting};
-use doorward_core::Origin;
 use doorward_domain::{Lifetime, Reason};
 use doorward_store::testing::each_place;
 use doorward_testkit::{App, PASSWORD, each_app};
@@ -123,7 +123,10 @@ async fn an_unattended_installation_gets_its_administrator_once() {
             token: Some("a token of enough length".into()),
         };
         assert!(!format!("{bootstrap:?}").contains(PASSWORD));
-        assert_eq!(app.start(&bootstrap).await, Greeting::Bootstrapped("admin".into()));
+        assert_eq!(
+            app.start(&bootstrap).await,
+            Greeting::Bootstrapped("admin".into())
+        );
         let visit = app.sign_in("root@example.org").await.visit().await.unwrap();
         assert!(visit.person.superuser);
         let replica = app.unopened_replica();
@@ -200,10 +203,7 @@ async fn recover_makes_nobody_an_administrator_unless_asked() {
         let visit = door.visit(Some(&issued.token)).await.unwrap().unwrap();
         assert!(visit.person.superuser);
         let missing = door
-            .recover_link(
-                doorward_domain::Id::mint(app.now(), [1; 10]),
-                Promote::Yes,
-            )
+            .recover_link(doorward_domain::Id::mint(app.now(), [1; 10]), Promote::Yes)
             .await;
         assert!(matches!(missing, Err(Error::NotFound(_))));
     })
@@ -225,13 +225,7 @@ async fn recover_brings_back_a_deleted_or_switched_off_administrator() {
             .unwrap();
         let visit = app.doorward.visit(Some(&issued.token)).await.unwrap().unwrap();
         assert!(visit.person.superuser && visit.person.user.is_usable());
-        assert!(
-            app.doorward
-                .find_group(ADMINISTRATORS)
-                .await
-                .unwrap()
-                .superuser
-        );
+        assert!(app.doorward.find_group(ADMINISTRATORS).await.unwrap().superuser);
     })
     .await;
 }
