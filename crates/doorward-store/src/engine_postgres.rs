@@ -114,6 +114,11 @@ impl Postgres {
         self.pool.get().await.map_err(|error| self.pool_fault(&error))
     }
 
+    /// How many dead connections one call may meet: all that lay in the pool when the server went away.
+    fn most_lost(&self) -> usize {
+        self.pool.status().max_size
+    }
+
     fn limit(&self, pace: Pace) -> Duration {
         match pace {
             Pace::Short => self.statement_limit,
@@ -143,7 +148,7 @@ impl Postgres {
             if matches!(failure, Failure::Late) {
                 drop(Object::take(client));
             }
-            if !stale || attempt > 2 {
+            if !stale || attempt > self.most_lost() {
                 return Err(self.failed(failure));
             }
         }
@@ -163,7 +168,7 @@ impl Postgres {
             };
             tx.broken.store(true, Ordering::SeqCst);
             match failure {
-                Failure::Driver(error) if attempt <= 2 && is_lost(&error) => {}
+                Failure::Driver(error) if attempt <= self.most_lost() && is_lost(&error) => {}
                 failure => return Err(self.failed(failure)),
             }
         }

@@ -147,16 +147,13 @@ pub(crate) fn sqlite(conn: &mut Connection, path: &Path) -> Result<i64> {
 }
 
 fn applied_sqlite(conn: &Connection) -> Result<Vec<Applied>> {
-    let has = |condition: &str| -> Result<bool> {
-        conn.query_row(
-            &format!("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE {condition})"),
-            [],
-            |row| row.get(0),
-        )
-        .map_err(|e| fault(&e))
-    };
-    if !has("name = 'schema_migrations'")? {
-        if has("type = 'table'")? {
+    // One statement: somebody else may create the schema at this moment.
+    let look = "SELECT count(*) FILTER (WHERE name = 'schema_migrations'), count(*) FROM sqlite_schema WHERE type = 'table'";
+    let (ours, tables): (i64, i64) = conn
+        .query_row(look, [], |row| Ok((row.get(0)?, row.get(1)?)))
+        .map_err(|e| fault(&e))?;
+    if ours == 0 {
+        if tables > 0 {
             return Err(Error::unusable(
                 "it is the database of another program: name another file in database_url",
             ));

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use doorward_domain::{JobId, Lifetime, SessionId, Timestamp, UserId};
 use doorward_store::testing::{
-    PostgresDatabase, each_engine, each_place, each_postgres, fresh_sqlite, postgres_url,
+    POSTGRES, PostgresDatabase, each_engine, each_place, each_postgres, fresh_sqlite, postgres_url,
 };
 use doorward_store::{
     Change, Changes, Error, JobFilter, JobState, NewJob, OpenOptions, Pooler, Row, Store, count_queries,
@@ -46,6 +46,15 @@ async fn table(store: &Store, sqlite: &'static str, postgres: &'static str) {
         postgres
     };
     run(store, sql(text)).await.unwrap();
+}
+
+/// The PostgreSQL server for tests; says so when there is none.
+fn server_for_tests() -> Option<String> {
+    let server = postgres_url();
+    if server.is_none() {
+        eprintln!("skipped: {POSTGRES} is not set");
+    }
+    server
 }
 
 async fn number(store: &Store, query: doorward_store::Query) -> i64 {
@@ -949,7 +958,7 @@ async fn changes_and_jobs_of_another_process_are_heard() {
 #[tokio::test]
 async fn a_replica_hears_changes_and_jobs_directly_and_behind_a_pooler() {
     each_postgres(&async |options: OpenOptions| {
-        for pooler in [Pooler::Direct, Pooler::Transaction] {
+        for (n, pooler) in [(1, Pooler::Direct), (2, Pooler::Transaction)] {
             let writer = Store::open(options.clone()).await.unwrap();
             let replica = Store::open(options.clone().with_pooler(pooler)).await.unwrap();
             let mut changes = replica.watch().await;
@@ -959,7 +968,7 @@ async fn a_replica_hears_changes_and_jobs_directly_and_behind_a_pooler() {
                 assert_eq!(next(&mut changes).await, [pair("user", &round.to_string())]);
             }
             let tx = writer.begin().await.unwrap();
-            tx.enqueue(job(9, "mail")).await.unwrap();
+            tx.enqueue(job(n, "mail")).await.unwrap();
             tx.commit().await.unwrap();
             tokio::time::timeout(PATIENCE, jobs.woken())
                 .await
@@ -1452,7 +1461,7 @@ async fn what_cannot_be_opened_is_one_clear_line() {
 
 #[tokio::test]
 async fn a_server_that_refuses_says_what_to_do_without_the_password() {
-    let Some(server) = postgres_url() else { return };
+    let Some(server) = server_for_tests() else { return };
     let database = PostgresDatabase::create(&server).await;
     let url = database.url();
     let open = async |url: &str| {
@@ -1570,7 +1579,7 @@ async fn carry(near: TcpStream, server: &str, silent: Arc<AtomicBool>) {
 
 /// A fresh database behind a cable, and its store.
 async fn behind_a_cable(story: impl AsyncFn(&Cable, OpenOptions, Store)) {
-    let Some(server) = postgres_url() else { return };
+    let Some(server) = server_for_tests() else { return };
     let database = PostgresDatabase::create(&server).await;
     let url = database.url();
     let (scheme_and_user, rest) = url.split_once('@').expect("a URL with a user");
