@@ -235,8 +235,7 @@ impl Doorward {
         let Some(client_id) = own.get("client_id") else {
             return Ok(Err(Page::NoClientId));
         };
-        let directory = self.directory();
-        let Some(application) = directory.by_client_id(client_id).cloned() else {
+        let Some(application) = self.client_application(client_id).await else {
             return Ok(Err(Page::UnknownClient {
                 client_id: shorten(client_id),
             }));

@@ -221,7 +221,8 @@ impl Doorward {
             ended_at: None,
         };
         let tx = self.store()?.begin().await?;
-        self.remember_grant(&tx, client, &family, &family.scopes, origin).await?;
+        self.remember_grant(&tx, client, &family, &family.scopes, origin)
+            .await?;
         tx.add_family(&family).await?;
         if !tx.decide_device(code, Some(family.id), now).await? {
             return Err(Refused::bare(Reason::UserCodeUnknown).into());

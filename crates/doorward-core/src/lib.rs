@@ -32,6 +32,7 @@ pub mod token_use;
 
 use arc_swap::ArcSwap;
 use std::net::IpAddr;
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, OnceLock};
 
 use doorward_crypto::password::Argon2Params;
@@ -87,6 +88,8 @@ struct Inner {
     keyring: Keyring,
     store: OnceLock<Store>,
     directory: ArcSwap<Directory>,
+    /// Position of the change feed that the directory was loaded at.
+    pictured: AtomicI64,
     keys: ArcSwap<keys::KeySet>,
     hashing: hashing::Pool,
     hash_params: OnceLock<Argon2Params>,
@@ -117,6 +120,7 @@ impl Doorward {
                 keyring,
                 store: OnceLock::new(),
                 directory: ArcSwap::default(),
+                pictured: AtomicI64::new(-1),
                 keys: ArcSwap::default(),
                 hashing,
                 hash_params: OnceLock::new(),

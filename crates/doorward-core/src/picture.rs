@@ -2,9 +2,11 @@
 
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use doorward_domain::Timestamp;
+use doorward_domain::application::Application;
 use doorward_domain::directory::Directory;
 use doorward_domain::group::GroupTree;
 use doorward_domain::session::SessionPolicy;
@@ -54,6 +56,8 @@ impl Doorward {
     /// Loads the whole picture.
     pub(crate) async fn reload_directory(&self, store: &Store) -> Result<()> {
         let conn = store.read();
+        // Read first: what changes while the picture is loaded makes it outdated again, never silently current.
+        let top = conn.feed_top().await?;
         let groups = GroupTree::new(conn.groups(false).await?);
         let applications = conn.applications(false).await?;
         let scopes = conn.custom_scopes().await?;
@@ -64,6 +68,7 @@ impl Doorward {
         self.inner
             .directory
             .store(Arc::new(Directory::new(groups, applications, scopes, policy)));
+        self.inner.pictured.store(top, Ordering::Release);
         Ok(())
     }
 
@@ -112,6 +117,41 @@ impl Doorward {
             self.reload_keys(store).await?;
         }
         Ok(())
+    }
+
+    /// The application behind a client id. One that is not in the picture may have been made a moment ago by another
+    /// process: the feed is looked at before it counts as unknown.
+    pub async fn client_application(&self, client_id: &str) -> Option<Arc<Application>> {
+        if let Some(found) = self.directory().by_client_id(client_id) {
+            return Some(Arc::clone(found));
+        }
+        self.catch_up().await;
+        self.directory().by_client_id(client_id).cloned()
+    }
+
+    /// The application with a slug, with the same care.
+    pub async fn slug_application(&self, slug: &str) -> Option<Arc<Application>> {
+        if let Some(found) = self.directory().by_slug(slug) {
+            return Some(Arc::clone(found));
+        }
+        self.catch_up().await;
+        self.directory().by_slug(slug).cloned()
+    }
+
+    /// Loads the picture afresh when the feed has gone on since it was loaded. Costs one small read otherwise.
+    async fn catch_up(&self) {
+        let Ok(store) = self.store() else { return };
+        let result = async {
+            let top = store.read().feed_top().await?;
+            if top != self.inner.pictured.load(Ordering::Acquire) {
+                self.reload_directory(store).await?;
+                self.inner.sessions.forget_all();
+            }
+            Ok::<_, crate::Error>(())
+        };
+        if let Err(error) = result.await {
+            tracing::debug!(%error, "the change feed could not be looked at");
+        }
     }
 
     /// Applies what this process itself just committed, without waiting for the feed.

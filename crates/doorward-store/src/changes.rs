@@ -155,7 +155,11 @@ impl Changes {
 }
 
 impl Conn {
-    async fn feed_top(&self) -> Result<i64> {
+    /// Number of the newest change. 1 query.
+    ///
+    /// # Errors
+    /// Any error of the store.
+    pub async fn feed_top(&self) -> Result<i64> {
         let row = self
             .first(sql("SELECT value FROM counters WHERE name = 'changes'"))
             .await?;

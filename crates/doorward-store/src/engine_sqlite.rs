@@ -177,12 +177,12 @@ impl Sqlite {
         })
     }
 
-    /// Looks once a second whether another process committed. A look is no query: it compares one number in the
+    /// Looks five times a second whether another process committed. A look is no query: it compares one number in the
     /// shared memory of the database.
     pub(crate) async fn pulse(&self) {
         let mut watcher: Option<(Connection, i64)> = None;
         loop {
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
             let seen = match &watcher {
                 Some((conn, before)) => data_version(conn).map(|now| (now, now != *before)),
                 None => open_reader(&self.path).and_then(|conn| {

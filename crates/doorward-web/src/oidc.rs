@@ -238,10 +238,10 @@ pub(crate) async fn preflight() -> Reply {
 
 /// Discovery of one application.
 pub(crate) async fn discovery_of(State(app): State<App>, Path(slug): Path<String>) -> Reply {
-    let directory = app.doorward.directory();
-    let Some(application) = directory.by_slug(&slug) else {
+    let Some(application) = app.doorward.slug_application(&slug).await else {
         return unknown_issuer();
     };
+    let directory = app.doorward.directory();
     let Some(client) = application.client.as_ref() else {
         return unknown_issuer();
     };
@@ -292,11 +292,11 @@ pub(crate) async fn to_discovery(Path(slug): Path<String>) -> Reply {
 
 /// The JWK set of one application.
 pub(crate) async fn jwks_of(ask: Ask, Path(slug): Path<String>) -> Reply {
-    let directory = ask.app.doorward.directory();
-    let client = directory
-        .by_slug(&slug)
-        .and_then(|application| application.client.as_ref());
-    match client {
+    let application = ask.app.doorward.slug_application(&slug).await;
+    match application
+        .as_ref()
+        .and_then(|application| application.client.as_ref())
+    {
         Some(client) => jwks(&ask, Some(client.signing_algorithm)),
         None => unknown_issuer(),
     }
