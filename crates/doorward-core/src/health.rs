@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::Doorward;
 
@@ -9,6 +10,10 @@ use crate::Doorward;
 #[derive(Default)]
 pub struct Status {
     trouble: Mutex<Option<String>>,
+    /// Keys, parameters and configuration are loaded: use cases may run.
+    prepared: AtomicBool,
+    /// The first start's work is done too: others may rely on the program.
+    started: AtomicBool,
 }
 
 /// Answer of the readiness probe.
@@ -27,7 +32,8 @@ pub struct Readiness {
 impl Doorward {
     /// Asks the database.
     pub async fn readiness(&self) -> Readiness {
-        let Some(store) = self.inner.store.get() else {
+        let started = self.inner.status.started.load(Ordering::Acquire);
+        let Some(store) = self.inner.store.get().filter(|_| started) else {
             let reason = self
                 .inner
                 .status
@@ -87,5 +93,19 @@ impl Doorward {
     pub fn metrics_text(&self) -> String {
         let queries = self.inner.store.get().map_or(0, doorward_store::Store::queries);
         self.inner.metrics.render(queries)
+    }
+}
+
+impl Doorward {
+    pub(crate) fn is_prepared(&self) -> bool {
+        self.inner.status.prepared.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn mark_prepared(&self) {
+        self.inner.status.prepared.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn mark_started(&self) {
+        self.inner.status.started.store(true, Ordering::Release);
     }
 }

@@ -164,10 +164,8 @@ impl Doorward {
     /// # Errors
     /// `Fault` of kind unavailable while the database has not been reached since the start.
     pub fn store(&self) -> Result<&Store> {
-        self.inner
-            .store
-            .get()
-            .ok_or_else(|| Error::Fault(Fault::unavailable("the database has not been reached yet")))
+        let connected = self.inner.store.get().filter(|_| self.is_prepared());
+        connected.ok_or_else(|| Error::Fault(Fault::unavailable("the database has not been reached yet")))
     }
 
     pub(crate) fn random<const N: usize>(&self) -> [u8; N] {

@@ -2,6 +2,7 @@
 
 use doorward_crypto::password::{self, Argon2Params, Verified};
 use doorward_domain::user::User;
+use doorward_store::Store;
 
 use crate::Doorward;
 use crate::error::{Error, Fault, Result};
@@ -57,8 +58,7 @@ impl Doorward {
     }
 
     /// Reads the parameters, or measures them at the first start.
-    pub(crate) async fn prepare_hashing(&self) -> Result<()> {
-        let store = self.store()?;
+    pub(crate) async fn prepare_hashing(&self, store: &Store) -> Result<()> {
         let params = match self.find_setting::<Argon2Params>(store, setting::ARGON2).await? {
             Some(params) => params,
             None => {

@@ -10,7 +10,7 @@ use doorward_domain::application::Application;
 use doorward_domain::directory::Directory;
 use doorward_domain::group::GroupTree;
 use doorward_domain::session::SessionPolicy;
-use doorward_store::{Change, Store};
+use doorward_store::{Change, Changes, Store};
 
 use crate::Doorward;
 use crate::error::Result;
@@ -82,8 +82,7 @@ impl Doorward {
     }
 
     /// Follows the change feed for ever.
-    pub(crate) async fn follow_changes(self, store: Store) {
-        let mut changes = store.watch().await;
+    pub(crate) async fn follow_changes(self, store: Store, mut changes: Changes) {
         loop {
             let batch = changes.next().await;
             while let Err(error) = self.apply_changes(&store, &batch).await {

@@ -68,6 +68,8 @@ impl Doorward {
     /// Connects, trying again until the database is there; then starts the watchers and says what the operator must know.
     pub async fn start(&self, options: &OpenOptions, bootstrap: &Bootstrap) -> Result<Greeting> {
         let store = self.connect(options).await?;
+        // The feed is read from before the picture is loaded, so that nothing falls between the two.
+        let changes = store.watch().await;
         let greeting = loop {
             match self.prepare(&store).await {
                 Ok(()) => match self.greet(bootstrap).await {
@@ -80,7 +82,8 @@ impl Doorward {
             }
         };
         self.report_trouble(None);
-        tokio::spawn(self.clone().follow_changes(store.clone()));
+        self.mark_started();
+        tokio::spawn(self.clone().follow_changes(store.clone(), changes));
         tokio::spawn(self.clone().work(store));
         tokio::spawn(self.clone().keep_house());
         Ok(greeting)
@@ -116,7 +119,9 @@ impl Doorward {
         self.ensure_keys(store).await?;
         self.reload_keys(store).await?;
         self.reload_directory(store).await?;
-        self.prepare_hashing().await
+        self.prepare_hashing(store).await?;
+        self.mark_prepared();
+        Ok(())
     }
 
     async fn ensure_salt(&self, store: &Store) -> Result<()> {
