@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use doorward_domain::attempt::{self, Attempt, Purpose};
 use doorward_domain::{Reason, SessionId, Timestamp};
+use doorward_oidc::params::Params;
 
 use crate::Doorward;
+use crate::authorize::PROGRESS as PARAMETER;
 
 const ATTEMPT: &str = "attempt";
 const PROGRESS: &str = "authorize-progress";
@@ -14,8 +16,10 @@ const KNOWN: &str = "known-browser";
 const LONGEST: usize = 32 * 1024;
 
 /// What a person already did for one authorization request; sealed into its URL.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
+    /// Digest of the request, hex: what was done for one request counts for no other.
+    request: String,
     /// When the sign-in page was asked for; a session proved since then counts as reauthenticated.
     pub asked_at: Option<Timestamp>,
     /// The account was chosen, in this session.
@@ -36,6 +40,10 @@ pub struct KnownBrowser {
 impl KnownBrowser {
     /// Accounts remembered per browser.
     pub const MOST: usize = 8;
+}
+
+fn request_digest(own: &Params) -> String {
+    doorward_crypto::token::digest(&own.to_query()).hex()
 }
 
 impl Doorward {
@@ -97,23 +105,30 @@ impl Doorward {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    pub(crate) fn seal_progress(&self, progress: &Progress) -> String {
-        let bytes = serde_json::to_vec(progress).unwrap_or_default();
-        self.inner.keyring.seal_text(PROGRESS, &self.random(), &bytes)
+    /// The request with this progress sealed into it; earlier progress is dropped.
+    pub(crate) fn with_progress(&self, own: &Params, progress: &Progress) -> Params {
+        let own = own.without(&[PARAMETER]);
+        let progress = Progress {
+            request: request_digest(&own),
+            ..progress.clone()
+        };
+        let bytes = serde_json::to_vec(&progress).unwrap_or_default();
+        let sealed = self.inner.keyring.seal_text(PROGRESS, &self.random(), &bytes);
+        own.with(PARAMETER, &sealed)
     }
 
-    pub(crate) fn open_progress(&self, sealed: Option<&str>) -> Progress {
-        let Some(sealed) = sealed.filter(|text| text.len() <= 2048) else {
-            return Progress::default();
+    /// The progress of exactly this request; none when it is forged, too old, or another request's.
+    pub(crate) fn progress_of(&self, own: &Params) -> Progress {
+        let sealed = own.get(PARAMETER).filter(|text| text.len() <= 2048);
+        let opened = sealed.and_then(|sealed| self.inner.keyring.open_text(PROGRESS, sealed).ok());
+        let progress: Option<Progress> = opened.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let fits = |progress: &Progress| {
+            let too_old = progress
+                .asked_at
+                .is_some_and(|asked| self.now().millis_since(asked) > attempt::ATTEMPT_LIFETIME.millis());
+            !too_old && progress.request == request_digest(&own.without(&[PARAMETER]))
         };
-        let Ok(bytes) = self.inner.keyring.open_text(PROGRESS, sealed) else {
-            return Progress::default();
-        };
-        let progress: Progress = serde_json::from_slice(&bytes).unwrap_or_default();
-        let too_old = progress
-            .asked_at
-            .is_some_and(|asked| self.now().millis_since(asked) > attempt::ATTEMPT_LIFETIME.millis());
-        if too_old { Progress::default() } else { progress }
+        progress.filter(fits).unwrap_or_default()
     }
 
     pub(crate) fn seal_known(&self, known: &KnownBrowser) -> String {

@@ -32,6 +32,8 @@ pub const PATH: &str = "/application/o/authorize/";
 pub const SIGN_IN: &str = "/if/flow/sign-in/";
 /// Parameter that carries sealed progress; never part of what a client sends.
 pub const PROGRESS: &str = "dw_progress";
+/// `typ` of ID tokens.
+pub(crate) const ID_TYP: &str = "JWT";
 
 /// A call of the endpoint.
 #[derive(Debug)]
@@ -155,7 +157,7 @@ impl Doorward {
                 return Ok(self.return_error(&error, &application, call.origin).await);
             }
         };
-        let progress = self.open_progress(ready.own.get(PROGRESS));
+        let progress = self.progress_of(&ready.own);
         let asked = Asked {
             application: &application,
             client,
@@ -193,14 +195,16 @@ impl Doorward {
             .remembered(client, person.user.id, application.id, now)
             .await?;
         let session = visit.session.id;
+        let reauthenticated = progress
+            .asked_at
+            .is_some_and(|since| visit.session.authentication.at >= since);
         let visitor = Visitor::SignedIn {
             subject: &subject,
             auth_time: visit.session.authentication.at,
             granted: granted.as_ref(),
-            reauthenticated: progress
-                .asked_at
-                .is_some_and(|since| visit.session.authentication.at >= since),
-            account_selected: progress.selected_in == Some(session),
+            reauthenticated,
+            // Whoever just typed a user name has chosen by that.
+            account_selected: reauthenticated || progress.selected_in == Some(session),
             consented: progress.consented_in == Some(session),
         };
         let decision = authorize::authorize(request, client, visitor, hint.as_deref(), now);
@@ -225,7 +229,12 @@ impl Doorward {
                 let question = self.question(Purpose::Consent, call, ready, visit, request);
                 Ok(Outcome::Consent(Box::new(question)))
             }
-            _ => self.grant_code(ready, asked, visit, call.origin).await,
+            _ => match self.grant_code(ready, asked, visit, call.origin).await? {
+                Granted::Answer(outcome) => Ok(outcome),
+                Granted::SessionEnded => Ok(Outcome::SignIn {
+                    location: self.sign_in_location(&ready.own, Again::No),
+                }),
+            },
         }
     }
 
@@ -314,6 +323,10 @@ impl Doorward {
 
     fn hint_subject(&self, hint: Option<&str>, client: &Client) -> Option<String> {
         let own = self.open_own_jwt(hint?)?;
+        // An access token is signed with the same keys and is no ID token all the same.
+        if own.typ.as_deref() != Some(ID_TYP) {
+            return None;
+        }
         let for_us = own.claims.get("aud").is_some_and(|aud| match aud {
             Value::String(aud) => *aud == client.client_id,
             Value::Array(list) => list.iter().any(|aud| aud.as_str() == Some(&client.client_id)),
@@ -388,9 +401,7 @@ impl Doorward {
             ..Progress::default()
         };
         let next = match again {
-            Again::Yes => own
-                .without(&[PROGRESS])
-                .with(PROGRESS, &self.seal_progress(&progress)),
+            Again::Yes => self.with_progress(own, &progress),
             // After a first sign-in nobody is asked for the password a second time because of prompt=login or max_age.
             Again::No
                 if own.get("prompt").is_some()
@@ -398,8 +409,7 @@ impl Doorward {
                     || own.get("request_uri").is_some()
                     || own.get("request").is_some() =>
             {
-                own.without(&[PROGRESS])
-                    .with(PROGRESS, &self.seal_progress(&progress))
+                self.with_progress(own, &progress)
             }
             Again::No => own.without(&[PROGRESS]),
         };
@@ -443,7 +453,7 @@ impl Doorward {
         asked: Asked<'_>,
         visit: &Visit,
         origin: &Origin,
-    ) -> Result<Outcome> {
+    ) -> Result<Granted> {
         let Asked {
             application,
             client,
@@ -463,12 +473,18 @@ impl Doorward {
             used_at: None,
         };
         let tx = self.store()?.begin().await?;
+        // The session may have ended since it was looked at, also by another replica.
+        let session = tx.session(visit.session.id).await?;
+        if session.is_none_or(|session| !session.is_live(now)) {
+            return Ok(Granted::SessionEnded);
+        }
         if let Some(digest) = &ready.pushed
             && !tx.use_pushed(digest, now).await?
         {
             drop(tx);
             let page = Page::RequestUri("the pushed request was used before".into());
-            return Ok(self.refuse_page(page, Some(application), origin).await);
+            let outcome = self.refuse_page(page, Some(application), origin).await;
+            return Ok(Granted::Answer(outcome));
         }
         self.remember_grant(&tx, client, &family, &request.consent_scopes, origin)
             .await?;
@@ -485,12 +501,8 @@ impl Doorward {
         tx.commit().await?;
         self.inner.metrics.decided("authorize", "allowed");
         let issuer = self.issuer(&application.slug, client);
-        Ok(Outcome::Return(authorize::success_redirect(
-            request,
-            code.text(),
-            &issuer,
-            None,
-        )))
+        let answer = authorize::success_redirect(request, code.text(), &issuer, None);
+        Ok(Granted::Answer(Outcome::Return(answer)))
     }
 
     fn new_family(&self, asked: Asked<'_>, visit: &Visit, now: Timestamp) -> Family {
@@ -628,14 +640,9 @@ impl Doorward {
         match choice {
             Choice::Other => self.sign_in_location(&own, Again::Yes),
             Choice::Continue => {
-                let mut progress = self.open_progress(own.get(PROGRESS));
+                let mut progress = self.progress_of(&own);
                 progress.selected_in = Some(session);
-                format!(
-                    "{PATH}?{}",
-                    own.without(&[PROGRESS])
-                        .with(PROGRESS, &self.seal_progress(&progress))
-                        .to_query()
-                )
+                format!("{PATH}?{}", self.with_progress(&own, &progress).to_query())
             }
         }
     }
@@ -656,14 +663,12 @@ impl Doorward {
         };
         match allow {
             Answer::Allow => {
-                let mut progress = self.open_progress(own.get(PROGRESS));
+                let mut progress = self.progress_of(&own);
                 let session = call.visit.map(|visit| visit.session.id);
                 progress.consented_in = session;
                 // Saying yes is also choosing the account that is shown.
                 progress.selected_in = session;
-                let params = own
-                    .without(&[PROGRESS])
-                    .with(PROGRESS, &self.seal_progress(&progress));
+                let params = self.with_progress(&own, &progress);
                 self.authorize(Call { params, ..call }).await
             }
             Answer::Deny => self.consent_denied(Call { params: own, ..call }).await,
@@ -733,6 +738,14 @@ impl Doorward {
             ui_locales: ui_locales.split_whitespace().take(8).map(str::to_owned).collect(),
         }
     }
+}
+
+/// What came of issuing a code.
+enum Granted {
+    /// This.
+    Answer(Outcome),
+    /// Nothing: the session is over.
+    SessionEnded,
 }
 
 /// Is the person asked for the password although a session exists?

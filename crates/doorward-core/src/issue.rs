@@ -260,7 +260,7 @@ impl Doorward {
             ..*issue
         };
         let payload = claims::id_token(&issue, Some(&at_hash), None, extra);
-        key.sign("JWT", &payload)
+        key.sign(crate::authorize::ID_TYP, &payload)
     }
 
     pub(crate) fn custom_scopes<'a>(

@@ -193,7 +193,7 @@ impl Doorward {
             Value::Array(list) => list.first()?.as_str()?.to_owned(),
             _ => return None,
         };
-        if own.typ.as_deref() != Some("JWT") {
+        if own.typ.as_deref() != Some(crate::authorize::ID_TYP) {
             return None;
         }
         Some(VerifiedHint {

@@ -62,7 +62,9 @@ impl Doorward {
     pub async fn open(&self, options: &OpenOptions) -> Result<()> {
         let store = Store::open(options.clone()).await?;
         let store = self.inner.store.get_or_init(|| store);
-        self.prepare(store).await
+        self.prepare(store).await?;
+        self.mark_started();
+        Ok(())
     }
 
     /// Connects, trying again until the database is there; then starts the watchers and says what the operator must know.
