@@ -32,7 +32,7 @@ CREATE UNIQUE INDEX grants_user_id_application_id_key ON grants(user_id, applica
 CREATE INDEX grants_application_id_idx ON grants(application_id);
 
 -- session_id refers to nothing on purpose: the sid of an offline family outlives the session's row.
--- check_at: when the clean-up looks at the family again; not later than its last token's end.
+-- check_at: when the clean-up looks at the family again.
 CREATE TABLE families (
     id @id NOT NULL PRIMARY KEY,
     application_id @id NOT NULL REFERENCES applications(id) ON DELETE CASCADE,
@@ -54,7 +54,7 @@ CREATE TABLE families (
 CREATE INDEX families_session_id_idx ON families(session_id, application_id) WHERE session_id IS NOT NULL;
 CREATE INDEX families_user_id_idx ON families(user_id, application_id) WHERE user_id IS NOT NULL;
 CREATE INDEX families_application_id_idx ON families(application_id);
-CREATE INDEX families_check_at_idx ON families(check_at);
+CREATE INDEX families_check_at_idx ON families(check_at, id);
 
 CREATE TABLE codes (
     digest @bytes NOT NULL PRIMARY KEY,

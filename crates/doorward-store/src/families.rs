@@ -42,6 +42,22 @@ pub(crate) const WITH_PERSON: &str = concat!(
 pub(crate) const CLIENTS_OF_SESSION: &str =
     "SELECT DISTINCT application_id FROM families WHERE session_id = $1 ORDER BY application_id LIMIT 10000";
 
+/// Gives the families at the head of the queue that have something living the time when the last of it ends.
+pub(crate) const PUT_OFF: &str = "UPDATE families SET check_at = (SELECT max(living.until) FROM (\
+        SELECT max(expires_at) AS until FROM refresh_tokens WHERE family_id = families.id \
+        UNION ALL SELECT max(expires_at) FROM codes WHERE family_id = families.id \
+        UNION ALL SELECT max(expires_at) FROM access_tokens WHERE family_id = families.id) AS living) \
+    WHERE id IN (SELECT id FROM families WHERE check_at < $1 ORDER BY check_at, id LIMIT 1000) AND (\
+        EXISTS (SELECT 1 FROM refresh_tokens AS t WHERE t.family_id = families.id AND t.expires_at >= $1) \
+        OR EXISTS (SELECT 1 FROM codes AS t WHERE t.family_id = families.id AND t.expires_at >= $1) \
+        OR EXISTS (SELECT 1 FROM access_tokens AS t WHERE t.family_id = families.id AND t.expires_at >= $1))";
+/// Removes what then stands at the head of the queue and has nothing living.
+pub(crate) const FORGET: &str = "DELETE FROM families WHERE id IN (\
+        SELECT id FROM families WHERE check_at < $1 ORDER BY check_at, id LIMIT 1000) \
+    AND NOT EXISTS (SELECT 1 FROM refresh_tokens AS t WHERE t.family_id = families.id AND t.expires_at >= $1) \
+    AND NOT EXISTS (SELECT 1 FROM codes AS t WHERE t.family_id = families.id AND t.expires_at >= $1) \
+    AND NOT EXISTS (SELECT 1 FROM access_tokens AS t WHERE t.family_id = families.id AND t.expires_at >= $1)";
+
 /// The family in a row that has the columns of `family_columns!`.
 pub(crate) fn family_of(row: &Row) -> Result<Family> {
     let fields = Fields::new(row, "families", "f", "f_id");
@@ -210,32 +226,18 @@ impl Tx {
         self.run(query.bind(application).bind(now).bind(reason)).await
     }
 
-    /// Removes families of which nothing is left: begun before `before`, and no code, refresh token or opaque access
-    /// token of theirs lives until `before`. `before` lies at least the longest access-token lifetime in the past, as
-    /// JWT access tokens are not stored. At most [`crate::FORGET_BATCH`] per call.
+    /// Looks at up to [`crate::FORGET_BATCH`] families begun before `before` and removes those of which nothing is left:
+    /// no code, refresh token or opaque access token of theirs lives until `before`. The others are not looked at again
+    /// before their last token's end. Gives how many it dealt with, removed or put off; call again, in a new
+    /// transaction, until it gives 0.
     ///
-    /// A family that still has a living refresh token is not looked at again before that token's end. 2 queries, up
-    /// to 10 more when there are many of those.
+    /// `before` lies at least the longest access-token lifetime in the past, as JWT access tokens are not stored.
+    /// 2 queries.
     ///
     /// # Errors
     /// See [`Conn::family`].
     pub async fn forget_families(&self, before: Timestamp) -> Result<u64> {
-        let postpone = sql("UPDATE families SET check_at = \
-                (SELECT max(t.expires_at) FROM refresh_tokens AS t WHERE t.family_id = families.id) \
-             WHERE id IN (SELECT id FROM families WHERE check_at < $1 ORDER BY check_at LIMIT 1000) \
-             AND EXISTS (SELECT 1 FROM refresh_tokens AS t WHERE t.family_id = families.id AND t.expires_at >= $1)")
-        .bind(before);
-        for _ in 0..10 {
-            if self.run(postpone.clone()).await? == 0 {
-                break;
-            }
-        }
-        let query = sql("DELETE FROM families WHERE id IN ( \
-             SELECT f.id FROM families AS f WHERE f.check_at < $1 \
-             AND NOT EXISTS (SELECT 1 FROM refresh_tokens AS t WHERE t.family_id = f.id AND t.expires_at >= $1) \
-             AND NOT EXISTS (SELECT 1 FROM codes AS t WHERE t.family_id = f.id AND t.expires_at >= $1) \
-             AND NOT EXISTS (SELECT 1 FROM access_tokens AS t WHERE t.family_id = f.id AND t.expires_at >= $1) \
-             ORDER BY f.check_at LIMIT 1000)");
-        self.run(query.bind(before)).await
+        let put_off = self.run(sql(PUT_OFF).bind(before)).await?;
+        Ok(put_off + self.run(sql(FORGET).bind(before)).await?)
     }
 }

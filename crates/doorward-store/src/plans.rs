@@ -56,6 +56,8 @@ const NAMED: &[(&str, &str)] = &[
         "families::CLIENTS_OF_SESSION",
         crate::families::CLIENTS_OF_SESSION,
     ),
+    ("families::PUT_OFF", crate::families::PUT_OFF),
+    ("families::FORGET", crate::families::FORGET),
     ("grants::ONE", crate::grants::ONE),
     ("grants::OF_USER", crate::grants::OF_USER),
     ("groups::GROUP_IDS_OF", crate::groups::GROUP_IDS_OF),
