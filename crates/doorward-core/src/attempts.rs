@@ -18,8 +18,8 @@ const LONGEST: usize = 32 * 1024;
 /// What a person already did for one authorization request; sealed into its URL.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// Digest of the request, hex: what was done for one request counts for no other.
-    request: String,
+    /// Digest of the request, hex; set when sealed. What was done for one request counts for no other.
+    pub(crate) request: String,
     /// When the sign-in page was asked for; a session proved since then counts as reauthenticated.
     pub asked_at: Option<Timestamp>,
     /// The account was chosen, in this session.

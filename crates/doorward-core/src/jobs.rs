@@ -137,6 +137,16 @@ impl Doorward {
         Ok(())
     }
 
+    /// Writes down every half minute which sessions were in use; an idle server writes nothing.
+    pub(crate) async fn note_sessions(self) {
+        loop {
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            if let Err(error) = self.write_seen().await {
+                tracing::debug!(%error, "sessions in use could not be written down");
+            }
+        }
+    }
+
     /// Housekeeping for ever. Correctness never depends on it: time is compared at use.
     pub(crate) async fn keep_house(self) {
         loop {

@@ -3,7 +3,8 @@
 use quick_cache::sync::Cache as QuickCache;
 use serde_json::json;
 use std::collections::HashMap;
-use std::sync::{Arc, RwLock};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
 
 use doorward_crypto::token::{self, Opaque, TokenKind};
 use doorward_domain::access::Person;
@@ -26,13 +27,29 @@ pub struct Visit {
     /// Who.
     pub person: Arc<Person>,
     loaded: u64,
+    /// When it was last seen, in milliseconds; written to the database in batches.
+    seen: AtomicI64,
+}
+
+impl Visit {
+    /// When the session was last seen.
+    #[must_use]
+    pub fn last_seen_at(&self) -> Timestamp {
+        Timestamp::from_millis(self.seen.load(Ordering::Relaxed))
+    }
 }
 
 /// Warm sessions by digest. Entries are dropped by marks: a mark on a session, a user or everything makes older entries stale.
 pub struct Cache {
     entries: QuickCache<[u8; 32], Arc<Visit>>,
     marks: RwLock<Marks>,
+    seen: Mutex<HashMap<SessionId, Timestamp>>,
 }
+
+/// A session is written down as seen at most this often.
+const SEEN_EVERY: i64 = 60_000;
+/// Most sessions that wait to be written down as seen.
+const MOST_SEEN: usize = 100_000;
 
 #[derive(Default)]
 struct Marks {
@@ -50,6 +67,7 @@ impl Cache {
         Self {
             entries: QuickCache::new(capacity.max(16)),
             marks: RwLock::default(),
+            seen: Mutex::default(),
         }
     }
 
@@ -70,6 +88,27 @@ impl Cache {
         }
         self.entries.remove(digest);
         None
+    }
+
+    /// Notes that a session is in use.
+    fn saw(&self, visit: &Visit, now: Timestamp) {
+        if now.millis_since(visit.last_seen_at()) < SEEN_EVERY {
+            return;
+        }
+        visit.seen.store(now.millis(), Ordering::Relaxed);
+        if let Ok(mut seen) = self.seen.lock()
+            && seen.len() < MOST_SEEN
+        {
+            seen.insert(visit.session.id, now);
+        }
+    }
+
+    /// Takes what is to be written down.
+    fn take_seen(&self) -> Vec<(SessionId, Timestamp)> {
+        self.seen
+            .lock()
+            .map(|mut seen| seen.drain().collect())
+            .unwrap_or_default()
     }
 
     /// Entries of this session or user are stale from now on.
@@ -117,7 +156,11 @@ impl Doorward {
         let digest = *token::digest(cookie).bytes();
         if let Some(visit) = self.inner.sessions.find(&digest) {
             self.inner.metrics.session_hits.inc();
-            return Ok(Some(visit).filter(|visit| self.is_good(visit, now)));
+            let good = self.is_good(&visit, now);
+            if good {
+                self.inner.sessions.saw(&visit, now);
+            }
+            return Ok(good.then_some(visit));
         }
         self.inner.metrics.session_misses.inc();
         let loaded = self.inner.sessions.sequence();
@@ -125,14 +168,17 @@ impl Doorward {
             return Ok(None);
         };
         let person = Arc::new(Person::new(user, direct, &self.directory().groups));
+        let seen = AtomicI64::new(session.last_seen_at.millis());
         let visit = Arc::new(Visit {
             session,
             person,
             loaded,
+            seen,
         });
         if !self.is_good(&visit, now) {
             return Ok(None);
         }
+        self.inner.sessions.saw(&visit, now);
         self.inner.sessions.entries.insert(digest, Arc::clone(&visit));
         Ok(Some(visit))
     }
@@ -141,7 +187,7 @@ impl Doorward {
         let idle = self.inner.directory.load().session_policy.idle;
         visit.session.is_live(now)
             && visit.person.user.is_usable()
-            && idle.is_none_or(|idle| now < visit.session.last_seen_at.plus(idle))
+            && idle.is_none_or(|idle| now < visit.last_seen_at().plus(idle))
     }
 
     /// The choke point: every session of every door is issued here.
@@ -255,6 +301,20 @@ impl Doorward {
     #[must_use]
     pub fn csrf_fits(&self, session: &Session, given: &str) -> bool {
         doorward_crypto::token::constant_eq(self.csrf(session).as_bytes(), given.as_bytes())
+    }
+
+    /// Writes down which sessions were in use since the last time. Writes nothing when none was.
+    ///
+    /// # Errors
+    /// `Fault` when the database is away; what was to be written is dropped then.
+    pub async fn write_seen(&self) -> Result<()> {
+        let seen = self.inner.sessions.take_seen();
+        for batch in seen.chunks(500) {
+            let tx = self.store()?.begin().await?;
+            tx.touch_sessions(batch).await?;
+            tx.commit().await?;
+        }
+        Ok(())
     }
 
     /// Signs one browser out.

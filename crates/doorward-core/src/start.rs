@@ -87,6 +87,7 @@ impl Doorward {
         self.mark_started();
         tokio::spawn(self.clone().follow_changes(store.clone(), changes));
         tokio::spawn(self.clone().work(store));
+        tokio::spawn(self.clone().note_sessions());
         tokio::spawn(self.clone().keep_house());
         Ok(greeting)
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use doorward_core::error::Error;
 use doorward_core::sessions::{Visit, Which};
+use doorward_domain::application::Application;
 use doorward_domain::{ApplicationId, EventId, Reason, SessionId};
 use doorward_oidc::params::Params;
 
@@ -113,10 +114,11 @@ async fn tiles_page(ask: &Ask, visit: &Visit, _form: Option<&Params>) -> Result<
     let wanted = query.get("q").unwrap_or_default();
     let needle = doorward_domain::text::fold(wanted);
     let all = ask.app.doorward.tiles(visit);
+    let launches: Vec<Option<String>> = all.iter().map(|application| launch_url(application)).collect();
     let mut groups: BTreeMap<&str, Vec<Tile<'_>>> = BTreeMap::new();
     let mut total = 0;
-    for application in &all {
-        let Some(launch) = application.launch_url.as_deref().and_then(Link::web) else {
+    for (application, launch) in all.iter().zip(&launches) {
+        let Some(launch) = launch.as_deref().and_then(Link::web) else {
             continue;
         };
         total += 1;
@@ -145,6 +147,23 @@ async fn tiles_page(ask: &Ask, visit: &Visit, _form: Option<&Params>) -> Result<
         total,
     };
     show(ask, visit, StatusCode::OK, |page| view.render(page))
+}
+
+/// Where a tile leads: as configured, or else to the site of the first redirect URI.
+fn launch_url(application: &Application) -> Option<String> {
+    if let Some(url) = &application.launch_url {
+        return Some(url.clone());
+    }
+    let redirect = application
+        .client
+        .as_ref()?
+        .redirect_uris
+        .iter()
+        .find(|uri| !uri.contains('*'))?;
+    let origin = url::Url::parse(redirect).ok()?.origin();
+    origin
+        .is_tuple()
+        .then(|| format!("{}/", origin.ascii_serialization()))
 }
 
 async fn profile_page(ask: &Ask, visit: &Visit, form: Option<&Params>) -> Result<Reply, Failure> {
