@@ -112,7 +112,6 @@ pub fn location(outcome: &Outcome) -> &str {
 ///
 /// # Panics
 /// When something else came out.
-#[must_use]
 pub fn refusal(outcome: &Outcome) -> &Refused {
     match outcome {
         Outcome::Refused(refused) => refused,
