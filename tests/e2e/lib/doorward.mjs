@@ -212,7 +212,18 @@ export class Doorward {
     for (const field of ['client_id', 'issuer']) {
       if (!made?.[field]) throw new Error(`application create: expected ${field}, got: ${JSON.stringify(made)}`)
     }
+    await this.served(slug)
     return { slug, ...made }
+  }
+
+  /** The server takes over what the command line changed within a moment; waits for an application to be served. */
+  async served(slug) {
+    let answer
+    for (const until = Date.now() + 5000; Date.now() < until; await sleep(30)) {
+      answer = await send(`${this.url}/application/o/${slug}/.well-known/openid-configuration`)
+      if (answer.status === 200) return
+    }
+    throw new Error(`the application ${slug} was not served within 5 s of its creation\n${answer}`)
   }
 
   /** The group `staff` with alice in it, and bob outside of it. */

@@ -32,6 +32,13 @@ export class Answer {
     return this.headers.location && new URL(this.headers.location, this.request.url).href
   }
 
+  /** The body as a person would read it: of a page only the text. */
+  get readable() {
+    if (!/text\/html/.test(this.headers['content-type'] ?? '')) return this.text
+    const body = this.text.replace(/<head>[\s\S]*?<\/head>|<svg[\s\S]*?<\/svg>/g, '')
+    return unescapeHtml(body.replace(/<\/?(?:mark|code|strong|b|span)\b[^>]*>/g, '').replace(/<[^>]+>/g, ' ').replace(/\s+/g, ' ')).trim()
+  }
+
   toString() {
     const { method, url, body } = this.request
     const headers = Object.entries(this.headers)
@@ -39,7 +46,7 @@ export class Answer {
       .map(([name, value]) => `  ${name}: ${value}`)
       .join('\n')
     const sent = body ? `\n  sent: ${String(body).slice(0, 400)}` : ''
-    return `got: ${method} ${url}${sent}\n  -> ${this.status}\n${headers}\n  ${this.text.slice(0, 1500)}`
+    return `got: ${method} ${url}${sent}\n  -> ${this.status}\n${headers}\n  ${this.readable.slice(0, 1500)}`
   }
 }
 

@@ -70,7 +70,7 @@ def walk(browser, url):
 
 
 
-def session(kind, **more):
+def session(kind, method="client_secret_basic"):
     client = SETTINGS[kind]
     return OAuth2Session(
         client["client_id"],
@@ -78,7 +78,8 @@ def session(kind, **more):
         scope=SCOPE,
         redirect_uri=SETTINGS["redirect_uri"],
         code_challenge_method="S256",
-        **more,
+        token_endpoint_auth_method=method,
+        revocation_endpoint_auth_method=method,
     )
 
 
@@ -141,17 +142,17 @@ def expect(got, wanted, about):
 
 @test
 def client_secret_basic():
-    core("basic", session("basic", token_endpoint_auth_method="client_secret_basic"))
+    core("basic", session("basic", "client_secret_basic"))
 
 
 @test
 def client_secret_post():
-    core("post", session("post", token_endpoint_auth_method="client_secret_post"))
+    core("post", session("post", "client_secret_post"))
 
 
 @test
 def public_client_with_pkce():
-    core("public", session("public", token_endpoint_auth_method="none"), introspects=False)
+    core("public", session("public", "none"), introspects=False)
 
 
 @test
@@ -165,6 +166,7 @@ def private_key_jwt():
         redirect_uri=SETTINGS["redirect_uri"],
         code_challenge_method="S256",
         token_endpoint_auth_method="private_key_jwt",
+        revocation_endpoint_auth_method="private_key_jwt",
     )
     oauth.register_client_auth_method(PrivateKeyJWT(metadata_of("assertion")["token_endpoint"], headers={"kid": client["kid"]}))
     core("assertion", oauth)

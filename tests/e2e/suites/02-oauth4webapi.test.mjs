@@ -19,7 +19,7 @@ before(async () => {
 after(() => door?.stop())
 
 async function register(slug, ...options) {
-  const type = options.includes('--public') ? [] : ['--confidential']
+  const type = options.some((option) => ['--public', '--confidential'].includes(option)) ? [] : ['--confidential']
   const app = await door.addApplication(slug, '--redirect-uri', REDIRECT, '--allow-group', 'staff', ...type, ...options)
   const issuer = new URL(app.issuer)
   const as = await oauth.processDiscoveryResponse(issuer, await oauth.discoveryRequest(issuer, insecure))
@@ -159,7 +159,7 @@ test('client_credentials', async () => {
 })
 
 test('the device grant: pending, slow_down when asked too often, then tokens', async () => {
-  const party = await register('device', '--public', '--grant', 'device_code')
+  const party = await register('television', '--public', '--grant', 'device_code')
   const { as, client, auth } = party
   const started = await oauth.processDeviceAuthorizationResponse(
     as,

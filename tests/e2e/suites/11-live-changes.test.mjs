@@ -59,7 +59,7 @@ test('a group membership made by the command line opens the application within 2
 })
 
 test('an application made by the command line is served within 2 s; deleted it is gone; restored it is back', async () => {
-  const app = await door.addApplication('late', '--public', '--redirect-uri', REDIRECT, '--allow-everyone')
+  const app = await door.cli('application', 'create', 'late', '--public', '--redirect-uri', REDIRECT, '--allow-everyone')
   const discovery = `${app.issuer}.well-known/openid-configuration`
   const status = async (wanted) => within(2000, async () => assert.equal((await send(discovery)).status, wanted))
   await status(200)
