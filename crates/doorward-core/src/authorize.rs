@@ -244,7 +244,7 @@ impl Doorward {
         let Some(client_id) = own.get("client_id") else {
             return Ok(Err(Page::NoClientId));
         };
-        let Some(application) = self.client_application(client_id).await else {
+        let Some(application) = self.client_application(client_id).await? else {
             return Ok(Err(Page::UnknownClient {
                 client_id: shorten(client_id),
             }));

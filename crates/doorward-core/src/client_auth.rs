@@ -72,7 +72,7 @@ impl Doorward {
                 .ok_or_else(|| bad_client("client_assertion is not a JWT with iss"))?,
             other => other.client_id().unwrap_or_default().to_owned(),
         };
-        let Some(application) = self.client_application(&client_id).await else {
+        let Some(application) = self.client_application(&client_id).await? else {
             self.inner
                 .metrics
                 .decided("client", Reason::UnknownClient.as_str());

@@ -221,6 +221,10 @@ impl Doorward {
             ended_at: None,
         };
         let tx = self.store()?.begin().await?;
+        let session = tx.session(visit.session.id).await?;
+        if session.is_none_or(|session| !session.is_live(now)) {
+            return Err(Refused::bare(Reason::SessionEnded).into());
+        }
         self.remember_grant(&tx, client, &family, &family.scopes, origin)
             .await?;
         tx.add_family(&family).await?;

@@ -120,37 +120,38 @@ impl Doorward {
 
     /// The application behind a client id. One that is not in the picture may have been made a moment ago by another
     /// process: the feed is looked at before it counts as unknown.
-    pub async fn client_application(&self, client_id: &str) -> Option<Arc<Application>> {
+    ///
+    /// # Errors
+    /// `Fault` when it is not in the picture and the database is away, so that nobody can tell.
+    pub async fn client_application(&self, client_id: &str) -> Result<Option<Arc<Application>>> {
         if let Some(found) = self.directory().by_client_id(client_id) {
-            return Some(Arc::clone(found));
+            return Ok(Some(Arc::clone(found)));
         }
-        self.catch_up().await;
-        self.directory().by_client_id(client_id).cloned()
+        self.catch_up().await?;
+        Ok(self.directory().by_client_id(client_id).cloned())
     }
 
     /// The application with a slug, with the same care.
-    pub async fn slug_application(&self, slug: &str) -> Option<Arc<Application>> {
+    ///
+    /// # Errors
+    /// As [`Doorward::client_application`].
+    pub async fn slug_application(&self, slug: &str) -> Result<Option<Arc<Application>>> {
         if let Some(found) = self.directory().by_slug(slug) {
-            return Some(Arc::clone(found));
+            return Ok(Some(Arc::clone(found)));
         }
-        self.catch_up().await;
-        self.directory().by_slug(slug).cloned()
+        self.catch_up().await?;
+        Ok(self.directory().by_slug(slug).cloned())
     }
 
     /// Loads the picture afresh when the feed has gone on since it was loaded. Costs one small read otherwise.
-    async fn catch_up(&self) {
-        let Ok(store) = self.store() else { return };
-        let result = async {
-            let top = store.read().feed_top().await?;
-            if top != self.inner.pictured.load(Ordering::Acquire) {
-                self.reload_directory(store).await?;
-                self.inner.sessions.forget_all();
-            }
-            Ok::<_, crate::Error>(())
-        };
-        if let Err(error) = result.await {
-            tracing::debug!(%error, "the change feed could not be looked at");
+    async fn catch_up(&self) -> Result<()> {
+        let store = self.store()?;
+        let top = store.read().feed_top().await?;
+        if top != self.inner.pictured.load(Ordering::Acquire) {
+            self.reload_directory(store).await?;
+            self.inner.sessions.forget_all();
         }
+        Ok(())
     }
 
     /// Applies what this process itself just committed, without waiting for the feed.

@@ -2,16 +2,17 @@
 
 use serde_json::json;
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use doorward_crypto::password::Verified;
 use doorward_domain::access::Person;
 use doorward_domain::event::EventKind;
 use doorward_domain::network::Network;
 use doorward_domain::session::{Authentication, Session};
-use doorward_domain::throttle::{self, Counts, Failures, Verdict};
+use doorward_domain::throttle::{self, Counts, Verdict};
 use doorward_domain::user::{User, UserKind};
-use doorward_domain::{Code, Reason, Timestamp, text};
+use doorward_domain::{Code, Reason, text};
 
 use crate::attempts::KnownBrowser;
 use crate::error::{Refused, Result};
@@ -44,60 +45,72 @@ pub struct SignedIn {
     pub known: String,
 }
 
-/// Password checks under way per account, so that parallel guesses count before they have failed.
+/// Password checks under way per account and place. Only as many run at once as may fail for free, so that parallel guesses
+/// cannot slip through between the count and the failure; the others wait their turn and are then judged afresh.
 #[derive(Default)]
-pub struct Inflight(Mutex<HashMap<String, u32>>);
+pub struct Inflight(Mutex<HashMap<String, Place>>);
 
-struct Guard<'a> {
+struct Place {
+    turns: Arc<Semaphore>,
+    here: usize,
+}
+
+/// Most sign-ins of one account that wait for each other.
+const MOST_WAITING: usize = 64;
+
+struct Turn<'a> {
     inflight: &'a Inflight,
     key: String,
+    permit: Option<OwnedSemaphorePermit>,
+    turns: Arc<Semaphore>,
+}
+
+impl Turn<'_> {
+    /// Waits until nobody else is under way here, and keeps others out.
+    async fn alone(&mut self, all: u32) {
+        self.permit = None;
+        self.permit = Arc::clone(&self.turns).acquire_many_owned(all).await.ok();
+    }
 }
 
 impl Inflight {
-    fn enter(&self, key: &str) -> (Guard<'_>, u32) {
-        let mut before = 0;
-        if let Ok(mut map) = self.0.lock() {
-            let count = map.entry(key.to_owned()).or_insert(0);
-            before = *count;
-            *count += 1;
-        }
-        (
-            Guard {
-                inflight: self,
-                key: key.to_owned(),
-            },
-            before,
-        )
+    /// Waits for a turn; `None` when too many wait already.
+    async fn enter(&self, key: &str, at_once: u32) -> Option<Turn<'_>> {
+        let turns = {
+            let mut places = self.0.lock().ok()?;
+            let place = places.entry(key.to_owned()).or_insert_with(|| Place {
+                turns: Arc::new(Semaphore::new(at_once as usize)),
+                here: 0,
+            });
+            if place.here >= MOST_WAITING {
+                return None;
+            }
+            place.here += 1;
+            Arc::clone(&place.turns)
+        };
+        // From here on leaving is counted, also when the caller goes away while waiting.
+        let mut turn = Turn {
+            inflight: self,
+            key: key.to_owned(),
+            permit: None,
+            turns,
+        };
+        turn.permit = Arc::clone(&turn.turns).acquire_owned().await.ok();
+        Some(turn)
     }
 }
 
-impl Drop for Guard<'_> {
+impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        if let Ok(mut map) = self.inflight.0.lock()
-            && let Some(count) = map.get_mut(&self.key)
+        self.permit = None;
+        if let Ok(mut places) = self.inflight.0.lock()
+            && let Some(place) = places.get_mut(&self.key)
         {
-            *count -= 1;
-            if *count == 0 {
-                map.remove(&self.key);
+            place.here -= 1;
+            if place.here == 0 {
+                places.remove(&self.key);
             }
         }
-    }
-}
-
-/// Password checks under way under the same keys, this one not counted.
-struct Running {
-    at_place: u32,
-    of_account: u32,
-}
-
-/// Checks that are still running count as failures that just happened.
-fn and_running(failures: Failures, running: u32, now: Timestamp) -> Failures {
-    match running {
-        0 => failures,
-        n => Failures {
-            count: failures.fresh(now).saturating_add(n),
-            last_millis: now.millis(),
-        },
     }
 }
 
@@ -138,7 +151,6 @@ impl Doorward {
     /// `Refused` with `wrong_credentials` (the same for an unknown user), `user_inactive` or `service_user` (after the right
     /// password only), `account_throttled`, `network_throttled` or `busy` with a retry time.
     pub async fn sign_in(&self, request: SignIn<'_>) -> Result<SignedIn> {
-        let now = self.now();
         let identifier = request.identifier.trim();
         let too_long = identifier.len() > 254 || request.password.len() > crate::passwords::LONGEST;
         if identifier.is_empty() || request.password.is_empty() || too_long || identifier.contains('\0') {
@@ -148,11 +160,8 @@ impl Doorward {
         let (user, stored) = found.map_or((None, None), |(user, hash)| (Some(user), hash));
         let known = self.open_known(request.known);
         let keys = keys(identifier, user.as_ref(), known.as_ref(), request.origin);
-        let (_at_place, at_place) = self.inner.inflight.enter(&keys.place);
-        let (_of_account, of_account) = self.inner.inflight.enter(&keys.account);
-        let running = Running { at_place, of_account };
-        self.throttle(&keys, &running, user.as_ref(), request.origin, now)
-            .await?;
+        let _turns = self.take_turns(&keys).await?;
+        self.throttle(&keys, user.as_ref(), request.origin).await?;
 
         let verified = self
             .verify_password(stored.clone(), request.password.to_owned())
@@ -186,20 +195,40 @@ impl Doorward {
         self.complete(&request, &proved, &keys, known).await
     }
 
-    async fn throttle(
-        &self,
-        keys: &Keys,
-        running: &Running,
-        user: Option<&User>,
-        origin: &Origin,
-        now: Timestamp,
-    ) -> Result<()> {
+    /// Waits until it is this sign-in's turn. Where nothing failed lately, as many go on together as may fail for free; where
+    /// something did, one after the other, so that the count is always known before the next password is compared.
+    async fn take_turns(&self, keys: &Keys) -> Result<Vec<Turn<'_>>> {
+        let busy = || Refused {
+            retry_after: Some(2),
+            ..Refused::bare(Reason::Busy)
+        };
+        // Always in this order, so that nobody waits in a circle. Strangers never make a known browser wait.
+        let mut wanted = vec![(&keys.place, throttle::FREE_AT_PLACE)];
+        if !keys.known_browser {
+            wanted.insert(0, (&keys.account, throttle::FREE_FOR_ACCOUNT));
+        }
+        let mut turns = Vec::new();
+        for (key, free) in wanted {
+            let mut turn = self.inner.inflight.enter(key, free).await.ok_or_else(busy)?;
+            let failures = self.store()?.read().failures(std::slice::from_ref(key)).await?;
+            if failures
+                .first()
+                .is_some_and(|failures| failures.fresh(self.now()) > 0)
+            {
+                turn.alone(free).await;
+            }
+            turns.push(turn);
+        }
+        Ok(turns)
+    }
+
+    async fn throttle(&self, keys: &Keys, user: Option<&User>, origin: &Origin) -> Result<()> {
+        // Read after the wait for a turn: failures of the meantime count.
+        let now = self.now();
         let found = self.store()?.read().failures(&keys.list()).await?;
         let mut found = found.into_iter();
         let mut next = || found.next().unwrap_or_default();
         let (at_place, account, network) = (next(), next(), next());
-        let at_place = and_running(at_place, running.at_place, now);
-        let account = and_running(account, running.of_account, now);
         let counts = Counts {
             at_place,
             account,

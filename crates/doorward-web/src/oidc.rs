@@ -237,9 +237,12 @@ pub(crate) async fn preflight() -> Reply {
 }
 
 /// Discovery of one application.
-pub(crate) async fn discovery_of(State(app): State<App>, Path(slug): Path<String>) -> Reply {
-    let Some(application) = app.doorward.slug_application(&slug).await else {
-        return unknown_issuer();
+pub(crate) async fn discovery_of(ask: Ask, Path(slug): Path<String>) -> Reply {
+    let app = &ask.app;
+    let application = match app.doorward.slug_application(&slug).await {
+        Ok(Some(application)) => application,
+        Ok(None) => return unknown_issuer(),
+        Err(error) => return failure_json(&ask, &error.into()),
     };
     let directory = app.doorward.directory();
     let Some(client) = application.client.as_ref() else {
@@ -292,19 +295,22 @@ pub(crate) async fn to_discovery(Path(slug): Path<String>) -> Reply {
 
 /// The JWK set of one application.
 pub(crate) async fn jwks_of(ask: Ask, Path(slug): Path<String>) -> Reply {
-    let application = ask.app.doorward.slug_application(&slug).await;
-    match application
-        .as_ref()
-        .and_then(|application| application.client.as_ref())
-    {
-        Some(client) => jwks(&ask, Some(client.signing_algorithm)),
-        None => unknown_issuer(),
+    match ask.app.doorward.slug_application(&slug).await {
+        Ok(Some(application)) => match &application.client {
+            Some(client) => jwks(&ask, Some(client.signing_algorithm)),
+            None => unknown_issuer(),
+        },
+        Ok(None) => unknown_issuer(),
+        Err(error) => failure_json(&ask, &error.into()),
     }
 }
 
 /// The JWK set of the global issuer.
 pub(crate) async fn jwks_global(ask: Ask) -> Reply {
-    jwks(&ask, None)
+    match ask.app.doorward.store() {
+        Ok(_) => jwks(&ask, None),
+        Err(error) => failure_json(&ask, &error.into()),
+    }
 }
 
 fn jwks(ask: &Ask, first: Option<SigningAlgorithm>) -> Reply {

@@ -38,6 +38,8 @@ pub(crate) async fn sign_in(ask: Ask, request: Request) -> Reply {
 }
 
 async fn show(ask: &Ask) -> Result<Reply, Failure> {
+    // Nobody types a password into a page that cannot take it.
+    ask.app.doorward.store()?;
     let query = ask.query()?;
     let next = query
         .get("next")

@@ -31,7 +31,10 @@ pub struct Got {
 
 impl Got {
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
     }
     pub fn location(&self) -> &str {
         self.header("location")
@@ -42,8 +45,16 @@ impl Got {
     /// The value of a hidden field.
     pub fn field(&self, name: &str) -> String {
         let mark = format!("name=\"{name}\"");
-        let tag = self.body.split('<').find(|tag| tag.contains(&mark)).unwrap_or_else(|| panic!("no field {name} in {}", self.body));
-        let value = tag.split("value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
+        let tag = self
+            .body
+            .split('<')
+            .find(|tag| tag.contains(&mark))
+            .unwrap_or_else(|| panic!("no field {name} in {}", self.body));
+        let value = tag
+            .split("value=\"")
+            .nth(1)
+            .and_then(|rest| rest.split('"').next())
+            .unwrap_or_default();
         value.replace("&amp;", "&").replace("&#43;", "+")
     }
 }
@@ -56,7 +67,11 @@ pub fn options() -> Options {
         header_read_timeout: Duration::from_secs(5),
         connections: 100,
         shutdown_grace: Duration::from_millis(100),
-        build: BuildInfo { version: "0.0.0", commit: "test", built_at: "unknown" },
+        build: BuildInfo {
+            version: "0.0.0",
+            commit: "test",
+            built_at: "unknown",
+        },
     }
 }
 
@@ -71,20 +86,32 @@ impl Client {
     }
 
     pub async fn send(&mut self, method: Method, target: &str, form: Option<&[(&str, &str)]>) -> Got {
-        let path = target.strip_prefix(doorward_testkit::PUBLIC_URL).unwrap_or(target);
-        let body = form.map(|pairs| doorward_oidc::params::Params::from_pairs(pairs.iter().copied()).to_query());
-        let mut request = Request::builder().method(method).uri(path).header("host", "door.example.org");
+        let path = target
+            .strip_prefix(doorward_testkit::PUBLIC_URL)
+            .unwrap_or(target);
+        let body =
+            form.map(|pairs| doorward_oidc::params::Params::from_pairs(pairs.iter().copied()).to_query());
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "door.example.org");
         if body.is_some() {
             request = request.header("content-type", "application/x-www-form-urlencoded");
         }
         if !self.cookies.is_empty() {
-            let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let cookies: Vec<String> = self
+                .cookies
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
             request = request.header("cookie", cookies.join("; "));
         }
         for (name, value) in &self.headers {
             request = request.header(*name, value);
         }
-        let mut request = request.body(Body::from(body.unwrap_or_default())).expect("a request");
+        let mut request = request
+            .body(Body::from(body.unwrap_or_default()))
+            .expect("a request");
         request.extensions_mut().insert(ConnectInfo(self.peer));
         let response = self.router.clone().oneshot(request).await.expect("an answer");
         let (parts, body) = response.into_parts();
@@ -99,7 +126,11 @@ impl Client {
                 self.cookies.insert(name.to_owned(), value.to_owned());
             }
         }
-        Got { status: parts.status, headers: parts.headers, body: String::from_utf8_lossy(&bytes).into_owned() }
+        Got {
+            status: parts.status,
+            headers: parts.headers,
+            body: String::from_utf8_lossy(&bytes).into_owned(),
+        }
     }
 
     pub async fn get(&mut self, target: &str) -> Got {
@@ -113,10 +144,20 @@ impl Client {
     pub async fn sign_in_at(&mut self, page: &str, username: &str, password: &str) -> Got {
         let shown = self.get(page).await;
         let attempt = shown.field("attempt");
-        self.post(page, &[("attempt", &attempt), ("username", username), ("password", password)]).await
+        self.post(
+            page,
+            &[
+                ("attempt", &attempt),
+                ("username", username),
+                ("password", password),
+            ],
+        )
+        .await
     }
     pub async fn sign_in(&mut self, username: &str) {
-        let got = self.sign_in_at("/if/flow/sign-in/", username, doorward_testkit::PASSWORD).await;
+        let got = self
+            .sign_in_at("/if/flow/sign-in/", username, doorward_testkit::PASSWORD)
+            .await;
         assert_eq!(got.status, StatusCode::SEE_OTHER, "{}", got.body);
     }
 }

@@ -1,7 +1,11 @@
 //! The doors over HTTP, with the router in the test process: the matrix of every route with every kind of caller, the
 //! sign-in page and the code flow as a plain HTML client sees them, and attacks on both.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "helpers outside the test functions fail the test too")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers outside the test functions fail the test too"
+)]
 
 mod http_client;
 mod matrix;

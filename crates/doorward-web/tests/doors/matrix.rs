@@ -13,13 +13,18 @@ async fn every_route_answers_every_kind_of_caller_as_the_table_says() {
     each_app(async |app| {
         app.person("alice").await;
         app.administrator("root").await;
-        let client = app.oidc_client("grafana", |change| change.everyone = Some(true)).await;
+        let client = app
+            .oidc_client("grafana", |change| change.everyone = Some(true))
+            .await;
         let alice = app.sign_in("alice").await;
         let tokens = client.tokens(&alice, "openid profile").await;
 
         let anonymous = Client::new(&app);
         let mut forged = anonymous.clone();
-        forged.cookies.insert("__Host-doorward_session".into(), format!("dws_{}", "A".repeat(43)));
+        forged.cookies.insert(
+            "__Host-doorward_session".into(),
+            format!("dws_{}", "A".repeat(43)),
+        );
         let mut person = anonymous.clone();
         person.sign_in("alice").await;
         let mut administrator = anonymous.clone();
@@ -29,11 +34,17 @@ async fn every_route_answers_every_kind_of_caller_as_the_table_says() {
         leaving.sign_in("alice").await;
         ended.cookies.clone_from(&leaving.cookies);
         let page = leaving.get("/if/flow/sign-out/").await;
-        leaving.post("/if/flow/sign-out/", &[("csrf", &page.field("csrf"))]).await;
+        leaving
+            .post("/if/flow/sign-out/", &[("csrf", &page.field("csrf"))])
+            .await;
         let mut program = anonymous.clone();
-        program.headers.push(("authorization", client.basic().expect("a confidential client")));
+        program
+            .headers
+            .push(("authorization", client.basic().expect("a confidential client")));
         let mut bearer = anonymous.clone();
-        bearer.headers.push(("authorization", format!("Bearer {}", tokens.access())));
+        bearer
+            .headers
+            .push(("authorization", format!("Bearer {}", tokens.access())));
         let callers = [
             ("anonymous", anonymous),
             ("forged", forged),
@@ -50,9 +61,14 @@ async fn every_route_answers_every_kind_of_caller_as_the_table_says() {
         }
         table.push('\n');
         for route in doorward_web::router::routes() {
-            let path = route.path.replace("{slug}", "grafana").replace("{token}", "dwl_nothing").replace("{file}", "nothing.css");
+            let path = route
+                .path
+                .replace("{slug}", "grafana")
+                .replace("{token}", "dwl_nothing")
+                .replace("{file}", "nothing.css");
             for method in METHODS {
-                write!(table, "{} | {method} | {:?} |", route.path, route.caller).expect("writing into a string");
+                write!(table, "{} | {method} | {:?} |", route.path, route.caller)
+                    .expect("writing into a string");
                 for (_, caller) in &callers {
                     let mut caller = caller.clone();
                     let form: Option<&[(&str, &str)]> = if method == Method::POST { Some(&[]) } else { None };
@@ -64,16 +80,26 @@ async fn every_route_answers_every_kind_of_caller_as_the_table_says() {
             }
         }
         let place = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/matrix.txt");
-        #[expect(clippy::disallowed_methods, reason = "asks whether the table is to be written afresh")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "asks whether the table is to be written afresh"
+        )]
         let rewrite = std::env::var("DOORWARD_TEST_REWRITE").is_ok();
         if rewrite {
             std::fs::write(place, &table).expect("the table written");
         }
         let known = std::fs::read_to_string(place).unwrap_or_default();
         for (now, before) in table.lines().zip(known.lines()) {
-            assert_eq!(now, before, "a route answers otherwise than tests/matrix.txt says");
+            assert_eq!(
+                now, before,
+                "a route answers otherwise than tests/matrix.txt says"
+            );
         }
-        assert_eq!(table.lines().count(), known.lines().count(), "routes were added or removed: see tests/matrix.txt");
+        assert_eq!(
+            table.lines().count(),
+            known.lines().count(),
+            "routes were added or removed: see tests/matrix.txt"
+        );
     })
     .await;
 }

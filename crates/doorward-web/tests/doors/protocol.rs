@@ -9,7 +9,9 @@ use crate::http_client::Client;
 async fn a_browser_and_a_client_go_through_the_code_flow() {
     each_app(async |app| {
         app.person("alice").await;
-        let client = app.oidc_client("grafana", |change| change.everyone = Some(true)).await;
+        let client = app
+            .oidc_client("grafana", |change| change.everyone = Some(true))
+            .await;
         let asked = client.ask_for("openid profile email offline_access");
         let mut browser = Client::new(&app);
         let start = format!("/application/o/authorize/?{}", asked.params.to_query());
@@ -22,7 +24,10 @@ async fn a_browser_and_a_client_go_through_the_code_flow() {
         let answer = browser.get(&back).await;
         let location = answer.location();
         assert!(location.starts_with(&client.redirect_uri), "{location}");
-        let query = location.split_once('?').map(|(_, query)| query.to_owned()).expect("a query");
+        let query = location
+            .split_once('?')
+            .map(|(_, query)| query.to_owned())
+            .expect("a query");
         let answer = doorward_oidc::params::Params::parse(&query).expect("parameters");
         assert_eq!(answer.get("state"), Some(asked.state.as_str()));
         let issuer = format!("{PUBLIC_URL}/application/o/grafana/");
@@ -30,28 +35,48 @@ async fn a_browser_and_a_client_go_through_the_code_flow() {
         let code = answer.get("code").expect("a code");
 
         let mut program = Client::new(&app);
-        program.headers.push(("authorization", client.basic().expect("a secret")));
+        program
+            .headers
+            .push(("authorization", client.basic().expect("a secret")));
         let form = [
-            ("grant_type", "authorization_code"), ("code", code), ("redirect_uri", client.redirect_uri.as_str()),
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", client.redirect_uri.as_str()),
             ("code_verifier", asked.verifier.as_str()),
         ];
         let got = program.post("/application/o/token/", &form).await;
         assert_eq!(got.status, StatusCode::OK, "{}", got.body);
         assert_eq!(got.header("cache-control"), "no-store");
         let tokens = got.json();
-        let access = tokens.get("access_token").and_then(|t| t.as_str()).expect("an access token").to_owned();
+        let access = tokens
+            .get("access_token")
+            .and_then(|t| t.as_str())
+            .expect("an access token")
+            .to_owned();
         let mut bearer = Client::new(&app);
         bearer.headers.push(("authorization", format!("Bearer {access}")));
         for path in ["/application/o/userinfo/", "/application/o/userinfo"] {
             let claims = bearer.get(path).await.json();
-            assert_eq!(claims.get("preferred_username").and_then(|n| n.as_str()), Some("alice"));
+            assert_eq!(
+                claims.get("preferred_username").and_then(|n| n.as_str()),
+                Some("alice")
+            );
         }
-        let posted = Client::new(&app).post("/application/o/userinfo/", &[("access_token", &access)]).await;
+        let posted = Client::new(&app)
+            .post("/application/o/userinfo/", &[("access_token", &access)])
+            .await;
         assert_eq!(posted.status, StatusCode::OK);
         let again = program.post("/application/o/token/", &form).await;
         assert_eq!(again.status, StatusCode::BAD_REQUEST);
-        assert_eq!(again.json().get("error").and_then(|e| e.as_str()), Some("invalid_grant"));
-        assert_eq!(bearer.get("/application/o/userinfo/").await.status, StatusCode::UNAUTHORIZED, "reuse ended the family");
+        assert_eq!(
+            again.json().get("error").and_then(|e| e.as_str()),
+            Some("invalid_grant")
+        );
+        assert_eq!(
+            bearer.get("/application/o/userinfo/").await.status,
+            StatusCode::UNAUTHORIZED,
+            "reuse ended the family"
+        );
     })
     .await;
 }
@@ -61,21 +86,32 @@ async fn an_unregistered_redirect_uri_gets_a_page_and_only_administrators_see_th
     each_app(async |app| {
         app.person("alice").await;
         app.administrator("root").await;
-        let client = app.oidc_client("grafana", |change| change.everyone = Some(true)).await;
+        let client = app
+            .oidc_client("grafana", |change| change.everyone = Some(true))
+            .await;
         let asked = client.ask();
-        let params = asked.params.without(&["redirect_uri"]).with("redirect_uri", &format!("{}x", client.redirect_uri));
+        let params = asked
+            .params
+            .without(&["redirect_uri"])
+            .with("redirect_uri", &format!("{}x", client.redirect_uri));
         let target = format!("/application/o/authorize/?{}", params.to_query());
         let mut stranger = Client::new(&app);
         let got = stranger.get(&target).await;
         assert_eq!(got.status, StatusCode::BAD_REQUEST);
         assert_eq!(got.location(), "");
         assert!(got.body.contains("DW-"), "a code for the administrator");
-        assert!(!got.body.contains(&client.redirect_uri), "registered URIs are not for strangers");
+        assert!(
+            !got.body.contains(&client.redirect_uri),
+            "registered URIs are not for strangers"
+        );
         let mut administrator = Client::new(&app);
         administrator.sign_in("root").await;
         let got = administrator.get(&target).await;
         let shown = got.body.replace("<mark>", "").replace("</mark>", "");
-        assert!(shown.contains("example") && got.status == StatusCode::BAD_REQUEST, "{shown}");
+        assert!(
+            shown.contains("example") && got.status == StatusCode::BAD_REQUEST,
+            "{shown}"
+        );
     })
     .await;
 }
@@ -85,14 +121,29 @@ async fn rfc6749_5_2_a_wrong_secret_is_401_with_a_challenge() {
     each_app(async |app| {
         let client = app.oidc_client("grafana", |_| {}).await;
         let mut program = Client::new(&app);
-        let form = [("grant_type", "client_credentials"), ("client_id", client.id.as_str()), ("client_secret", "wrong")];
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("client_id", client.id.as_str()),
+            ("client_secret", "wrong"),
+        ];
         let got = program.post("/application/o/token/", &form).await;
         assert_eq!(got.status, StatusCode::UNAUTHORIZED);
-        assert_eq!(got.json().get("error").and_then(|e| e.as_str()), Some("invalid_client"));
-        program.headers.push(("authorization", "Basic d3Jvbmc6d3Jvbmc=".into()));
-        let got = program.post("/application/o/token/", &[("grant_type", "client_credentials")]).await;
+        assert_eq!(
+            got.json().get("error").and_then(|e| e.as_str()),
+            Some("invalid_client")
+        );
+        program
+            .headers
+            .push(("authorization", "Basic d3Jvbmc6d3Jvbmc=".into()));
+        let got = program
+            .post("/application/o/token/", &[("grant_type", "client_credentials")])
+            .await;
         assert_eq!(got.status, StatusCode::UNAUTHORIZED);
-        assert!(got.header("www-authenticate").starts_with("Basic "), "{:?}", got.headers);
+        assert!(
+            got.header("www-authenticate").starts_with("Basic "),
+            "{:?}",
+            got.headers
+        );
     })
     .await;
 }
@@ -114,20 +165,43 @@ async fn discovery_names_only_endpoints_that_answer() {
             assert_eq!(got.status, StatusCode::OK, "{path}");
             assert_eq!(got.header("access-control-allow-origin"), "*");
             let document = got.json();
-            let issuer = document.get("issuer").and_then(|i| i.as_str()).expect("an issuer").to_owned();
-            assert!(path.contains("grafana") == issuer.contains("grafana"), "{path}: {issuer}");
+            let issuer = document
+                .get("issuer")
+                .and_then(|i| i.as_str())
+                .expect("an issuer")
+                .to_owned();
+            assert!(
+                path.contains("grafana") == issuer.contains("grafana"),
+                "{path}: {issuer}"
+            );
             for (name, value) in document.as_object().expect("an object") {
-                let Some(url) = value.as_str().filter(|_| name.ends_with("_endpoint") || name == "jwks_uri") else { continue };
+                let Some(url) = value
+                    .as_str()
+                    .filter(|_| name.ends_with("_endpoint") || name == "jwks_uri")
+                else {
+                    continue;
+                };
                 let answer = client.get(url).await;
                 assert_ne!(answer.status, StatusCode::NOT_FOUND, "{name}: {url}");
             }
         }
         let keys = client.get("/application/o/grafana/jwks/").await;
         let tag = keys.header("etag").to_owned();
-        assert!(keys.json().get("keys").and_then(|k| k.as_array()).is_some_and(|keys| !keys.is_empty()));
+        assert!(
+            keys.json()
+                .get("keys")
+                .and_then(|k| k.as_array())
+                .is_some_and(|keys| !keys.is_empty())
+        );
         client.headers.push(("if-none-match", tag));
-        assert_eq!(client.get("/application/o/grafana/jwks/").await.status, StatusCode::NOT_MODIFIED);
-        assert_eq!(client.get("/application/o/nothing/jwks/").await.status, StatusCode::NOT_FOUND);
+        assert_eq!(
+            client.get("/application/o/grafana/jwks/").await.status,
+            StatusCode::NOT_MODIFIED
+        );
+        assert_eq!(
+            client.get("/application/o/nothing/jwks/").await.status,
+            StatusCode::NOT_FOUND
+        );
     })
     .await;
 }
@@ -139,7 +213,11 @@ async fn anonymous_requests_to_any_route_write_nothing() {
         let before = app.rows().await;
         let mut stranger = Client::new(&app);
         for route in doorward_web::router::routes() {
-            let path = route.path.replace("{slug}", "grafana").replace("{token}", "x").replace("{file}", "x");
+            let path = route
+                .path
+                .replace("{slug}", "grafana")
+                .replace("{token}", "x")
+                .replace("{file}", "x");
             stranger.get(&path).await;
         }
         let after = app.rows().await;
