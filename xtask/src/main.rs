@@ -30,6 +30,7 @@ Usage: cargo xtask <task>
   generate --check    only say which of them are out of date
   bench               measure against an empty handler, raw cryptography and npm oidc-provider, a few minutes; prints
   bench --full        the same for longer, and writes docs/performance.md
+  bench --no-build    either of them with what target/release holds already
   budgets             hold the release binary to its size, memory and page weight (scripts/test builds it first)
   help                this text
 
@@ -43,9 +44,22 @@ fn main() -> ExitCode {
         ["tidy"] => Workspace::find().and_then(|workspace| tidy::run(&workspace)),
         ["generate"] => Workspace::find().and_then(|workspace| generate::write(&workspace)),
         ["generate", "--check"] => Workspace::find().and_then(|workspace| generate::check(&workspace)),
-        ["bench"] => Workspace::find().and_then(|workspace| bench::run(&workspace, bench::Depth::Short)),
-        ["bench", "--full"] => {
-            Workspace::find().and_then(|workspace| bench::run(&workspace, bench::Depth::Full))
+        ["bench", options @ ..]
+            if options
+                .iter()
+                .all(|option| ["--full", "--no-build"].contains(option)) =>
+        {
+            let depth = if options.contains(&"--full") {
+                bench::Depth::Full
+            } else {
+                bench::Depth::Short
+            };
+            let build = if options.contains(&"--no-build") {
+                bench::Build::AsItIs
+            } else {
+                bench::Build::Fresh
+            };
+            Workspace::find().and_then(|workspace| bench::run(&workspace, depth, build))
         }
         ["budgets"] => Workspace::find().and_then(|workspace| bench::budgets::run(&workspace)),
         [] | ["help" | "--help" | "-h"] => {

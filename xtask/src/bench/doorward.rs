@@ -305,7 +305,12 @@ fn sign_in(browser: &mut Browser, client_id: &str) -> Result<(), String> {
             name => (name, value.as_str()),
         })
         .collect();
-    let answer = browser.post(&form.action, &fields)?;
+    let action = if form.action.is_empty() {
+        &page.path
+    } else {
+        &form.action
+    };
+    let answer = browser.post(action, &fields)?;
     code_of(browser.follow(answer)?).map(|_| ())
 }
 

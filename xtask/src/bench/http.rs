@@ -12,6 +12,8 @@ const MOST_REDIRECTS: usize = 8;
 
 /// One answer.
 pub(crate) struct Answer {
+    /// The path that was asked for, to which a form without an action is posted.
+    pub(crate) path: String,
     pub(crate) status: u16,
     headers: Vec<(String, String)>,
     pub(crate) body: String,
@@ -141,7 +143,7 @@ impl Browser {
         }
         head.push_str("\r\n");
         head.push_str(form.unwrap_or_default());
-        let answer = exchange(self.port, &head).map_err(|error| format!("{method} {path}: {error}"))?;
+        let answer = exchange(self.port, path, &head).map_err(|error| format!("{method} {path}: {error}"))?;
         let set = answer
             .headers
             .iter()
@@ -164,7 +166,7 @@ pub(crate) fn is_ok(port: u16, path: &str) -> bool {
         .is_ok_and(|answer| answer.status == 200)
 }
 
-fn exchange(port: u16, request: &str) -> Result<Answer, String> {
+fn exchange(port: u16, path: &str, request: &str) -> Result<Answer, String> {
     let told = |error: std::io::Error| error.to_string();
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).map_err(told)?;
     stream.set_read_timeout(Some(PATIENCE)).map_err(told)?;
@@ -187,6 +189,7 @@ fn exchange(port: u16, request: &str) -> Result<Answer, String> {
     });
     let body = if chunked { joined(body) } else { body.to_owned() };
     Ok(Answer {
+        path: path.to_owned(),
         status: status.ok_or("the answer has no status")?,
         headers,
         body,

@@ -34,6 +34,15 @@ pub(crate) enum Depth {
     Full,
 }
 
+/// Where the programs come from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Build {
+    /// Built now from the source.
+    Fresh,
+    /// What `target/release` holds.
+    AsItIs,
+}
+
 impl Depth {
     fn rounds(self) -> usize {
         if self == Self::Full { 5 } else { 3 }
@@ -138,14 +147,16 @@ impl Drop for Scratch {
 }
 
 /// Measures everything and prints it; [`Depth::Full`] also writes the page.
-pub(crate) fn run(workspace: &Workspace, depth: Depth) -> Result<bool, String> {
+pub(crate) fn run(workspace: &Workspace, depth: Depth, programs: Build) -> Result<bool, String> {
     for (program, package) in [("wrk", "wrk"), ("npm", "npm")] {
         let found = Command::new(program).arg("--version").output().is_ok();
         if !found {
             return Err(format!("{program} is not installed: apt-get install {package}"));
         }
     }
-    build(workspace)?;
+    if programs == Build::Fresh {
+        build(workspace)?;
+    }
     let program = workspace.path("target/release/doorward");
     println!("starting and resting");
     let resources = resources(workspace, &program, depth)?;
