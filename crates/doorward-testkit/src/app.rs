@@ -147,6 +147,15 @@ impl App {
         }
     }
 
+    /// Another handle that was given another key file by mistake.
+    #[must_use]
+    pub fn replica_with_another_key_file(&self) -> Self {
+        Self {
+            doorward: with_keyring(&self.clock, &self.fetch, 99, Keyring::new([8; 32])),
+            ..self.clone()
+        }
+    }
+
     /// Another process on the same database, with all its watchers running.
     pub async fn replica(&self) -> Self {
         let replica = self.unopened_replica();
@@ -304,6 +313,15 @@ impl App {
 }
 
 fn handle(clock: &Arc<ManualClock>, fetch: &Arc<ScriptedFetch>, seed: u64) -> Doorward {
+    with_keyring(clock, fetch, seed, Keyring::new(MASTER))
+}
+
+fn with_keyring(
+    clock: &Arc<ManualClock>,
+    fetch: &Arc<ScriptedFetch>,
+    seed: u64,
+    keyring: Keyring,
+) -> Doorward {
     let options = Options {
         public_url: PUBLIC_URL.to_owned(),
         hashing_threads: 2,
@@ -316,5 +334,5 @@ fn handle(clock: &Arc<ManualClock>, fetch: &Arc<ScriptedFetch>, seed: u64) -> Do
         entropy: Arc::new(Seeded::new(seed)),
         fetch: Arc::clone(fetch) as _,
     };
-    Doorward::new(options, ports, Keyring::new(MASTER))
+    Doorward::new(options, ports, keyring)
 }
