@@ -12,6 +12,7 @@ use crate::metrics::Hashing;
 pub struct Pool {
     threads: Arc<Semaphore>,
     places: Arc<Semaphore>,
+    most: usize,
     metrics: Hashing,
 }
 
@@ -23,8 +24,15 @@ impl Pool {
         Self {
             threads: Arc::new(Semaphore::new(threads)),
             places: Arc::new(Semaphore::new(threads.saturating_add(queue))),
+            most: threads.saturating_add(queue),
             metrics,
         }
+    }
+
+    /// How many calls may run or wait at once.
+    #[must_use]
+    pub const fn places(&self) -> usize {
+        self.most
     }
 
     /// Runs `work` on a hashing thread.

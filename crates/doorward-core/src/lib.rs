@@ -32,7 +32,7 @@ pub mod token_use;
 
 use arc_swap::ArcSwap;
 use std::net::IpAddr;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Arc, OnceLock};
 
 use doorward_crypto::password::Argon2Params;
@@ -90,6 +90,10 @@ struct Inner {
     directory: ArcSwap<Directory>,
     /// Position of the change feed that the directory was loaded at.
     pictured: AtomicI64,
+    /// Held while the directory is loaded.
+    loading: tokio::sync::Mutex<()>,
+    /// When the feed was last looked at for something unknown, in monotonic microseconds.
+    caught_up: AtomicU64,
     keys: ArcSwap<keys::KeySet>,
     hashing: hashing::Pool,
     hash_params: OnceLock<Argon2Params>,
@@ -121,6 +125,8 @@ impl Doorward {
                 store: OnceLock::new(),
                 directory: ArcSwap::default(),
                 pictured: AtomicI64::new(-1),
+                loading: tokio::sync::Mutex::default(),
+                caught_up: AtomicU64::new(0),
                 keys: ArcSwap::default(),
                 hashing,
                 hash_params: OnceLock::new(),

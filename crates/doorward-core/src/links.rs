@@ -263,10 +263,8 @@ impl Doorward {
         crate::passwords::check_new(password, &record.username, record.email.as_deref())
             .map_err(Error::Invalid)?;
         tx.set_password(user, &hash, now).await?;
-        for session in tx.sessions_of(user, now).await? {
-            self.close_session(&tx, session.id, Some(user), "recovered", now)
-                .await?;
-        }
+        self.close_all(&tx, user, None, "recovered", now).await?;
+        tx.end_families_of_user(user, "recovered", now).await?;
         let about = About {
             user: Some(user),
             details: json!({ "by": "recovery link" }),

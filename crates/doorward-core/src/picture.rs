@@ -42,6 +42,9 @@ pub mod setting {
     pub const SUBJECT_SALT: &str = "subject_salt";
 }
 
+/// Shortest time between two looks at the feed for something unknown, in microseconds.
+const CATCH_UP_EVERY: u64 = 100_000;
+
 impl Doorward {
     /// A JSON setting from the database.
     pub(crate) async fn find_setting<T: DeserializeOwned>(
@@ -53,8 +56,13 @@ impl Doorward {
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
-    /// Loads the whole picture.
+    /// Loads the whole picture. One at a time, with the position read inside, so that the last one stored is the newest.
     pub(crate) async fn reload_directory(&self, store: &Store) -> Result<()> {
+        let _one = self.inner.loading.lock().await;
+        self.load_directory(store).await
+    }
+
+    async fn load_directory(&self, store: &Store) -> Result<()> {
         let conn = store.read();
         // Read first: what changes while the picture is loaded makes it outdated again, never silently current.
         let top = conn.feed_top().await?;
@@ -143,14 +151,39 @@ impl Doorward {
         Ok(self.directory().by_slug(slug).cloned())
     }
 
-    /// Loads the picture afresh when the feed has gone on since it was loaded. Costs one small read otherwise.
+    /// Loads the picture afresh when the feed tells of a change to it. Looks at most once per [`CATCH_UP_EVERY`], and those who
+    /// ask meanwhile share one look, so that nobody keeps the server busy by asking for what does not exist.
     async fn catch_up(&self) -> Result<()> {
         let store = self.store()?;
-        let top = store.read().feed_top().await?;
-        if top != self.inner.pictured.load(Ordering::Acquire) {
-            self.reload_directory(store).await?;
-            self.inner.sessions.forget_all();
+        let asked = self.monotonic_micros();
+        let _one = self.inner.loading.lock().await;
+        let last = self.inner.caught_up.load(Ordering::Acquire);
+        if last > asked {
+            // Somebody looked after this was asked.
+            return Ok(());
         }
+        let early = last
+            .saturating_add(CATCH_UP_EVERY)
+            .saturating_sub(self.monotonic_micros());
+        if last != 0 && early > 0 {
+            tokio::time::sleep(Duration::from_micros(early.min(CATCH_UP_EVERY))).await;
+        }
+        let began = self.monotonic_micros();
+        let position = self.inner.pictured.load(Ordering::Acquire);
+        let conn = store.read();
+        let top = conn.feed_top().await?;
+        if top != position {
+            if conn
+                .changed_since(position, &[topic::DIRECTORY, topic::SETTINGS])
+                .await?
+            {
+                self.load_directory(store).await?;
+                self.inner.sessions.forget_all();
+            } else {
+                self.inner.pictured.store(top, Ordering::Release);
+            }
+        }
+        self.inner.caught_up.store(began, Ordering::Release);
         Ok(())
     }
 

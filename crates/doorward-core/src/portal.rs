@@ -132,17 +132,11 @@ impl Doorward {
         let tx = self.store()?.begin().await?;
         tx.set_password(user.id, &hash, now).await?;
         tx.clear_failures(&[key]).await?;
-        let sessions = tx.sessions_of(user.id, now).await?;
-        let others = || {
-            sessions
-                .iter()
-                .map(|session| session.id)
-                .filter(|id| *id != visit.session.id)
-        };
-        for id in others() {
-            self.close_session(&tx, id, Some(user.id), "password changed", now)
-                .await?;
-        }
+        let others = self
+            .close_all(&tx, user.id, Some(visit.session.id), "password changed", now)
+            .await?;
+        // Whoever knew the old password may have let a client in that needs no session.
+        tx.end_families_of_user(user.id, "password changed", now).await?;
         let about = About {
             user: Some(user.id),
             session: Some(visit.session.id),
@@ -152,7 +146,7 @@ impl Doorward {
         tx.add_event(&self.event(EventKind::PasswordChanged, about, origin, now))
             .await?;
         tx.commit().await?;
-        for id in others() {
+        for id in others {
             self.inner.sessions.forget(&id.to_string());
         }
         Ok(())

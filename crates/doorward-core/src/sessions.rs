@@ -271,6 +271,35 @@ impl Doorward {
         })
     }
 
+    /// Ends every session of a user but `kept`, however many there are; gives their ids.
+    pub(crate) async fn close_all(
+        &self,
+        tx: &Tx,
+        user: UserId,
+        kept: Option<SessionId>,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<Vec<SessionId>> {
+        let mut ended = Vec::new();
+        loop {
+            let mut closed = 0;
+            for session in tx.sessions_of(user, now).await? {
+                if Some(session.id) != kept
+                    && self
+                        .close_session(tx, session.id, Some(user), reason, now)
+                        .await?
+                {
+                    ended.push(session.id);
+                    closed += 1;
+                }
+            }
+            // One page at a time; what was closed is not on the next.
+            if closed == 0 {
+                return Ok(ended);
+            }
+        }
+    }
+
     /// Ends one session with everything that hangs off it: families without `offline_access`, logout tokens to clients.
     pub(crate) async fn close_session(
         &self,
@@ -349,16 +378,18 @@ impl Doorward {
     pub async fn end_sessions(&self, user: UserId, which: Which, origin: &Origin) -> Result<usize> {
         let now = self.now();
         let tx = self.store()?.begin().await?;
-        let mut ended = Vec::new();
-        for session in tx.sessions_of(user, now).await? {
-            if which.covers(session.id)
-                && self
-                    .close_session(&tx, session.id, Some(user), "ended", now)
+        let ended = match which {
+            Which::All => self.close_all(&tx, user, None, "ended", now).await?,
+            Which::Others(kept) => self.close_all(&tx, user, Some(kept), "ended", now).await?,
+            Which::One(id) => {
+                let own = tx
+                    .session(id)
                     .await?
-            {
-                ended.push(session.id);
+                    .is_some_and(|session| session.user_id == user);
+                let closed = own && self.close_session(&tx, id, Some(user), "ended", now).await?;
+                if closed { vec![id] } else { Vec::new() }
             }
-        }
+        };
         if !ended.is_empty() {
             let details = json!({ "sessions": ended.iter().map(ToString::to_string).collect::<Vec<_>>() });
             let about = About {
@@ -394,16 +425,6 @@ pub enum Which {
     All,
     /// Every one but this.
     Others(SessionId),
-}
-
-impl Which {
-    fn covers(self, id: SessionId) -> bool {
-        match self {
-            Self::One(wanted) => id == wanted,
-            Self::All => true,
-            Self::Others(kept) => id != kept,
-        }
-    }
 }
 
 /// Reads an id that came over the wire.

@@ -10,7 +10,7 @@ use doorward_domain::access::Person;
 use doorward_domain::event::EventKind;
 use doorward_domain::network::Network;
 use doorward_domain::session::{Authentication, Session};
-use doorward_domain::throttle::{self, Counts, Verdict};
+use doorward_domain::throttle::{self, Counts, Failures, Verdict};
 use doorward_domain::user::{User, UserKind};
 use doorward_domain::{Code, Reason, text};
 
@@ -65,24 +65,16 @@ struct Turn<'a> {
     turns: Arc<Semaphore>,
 }
 
-impl Turn<'_> {
-    /// Waits until nobody else is under way here, and keeps others out.
-    async fn alone(&mut self, all: u32) {
-        self.permit = None;
-        self.permit = Arc::clone(&self.turns).acquire_many_owned(all).await.ok();
-    }
-}
-
 impl Inflight {
     /// Waits for a turn; `None` when too many wait already.
-    async fn enter(&self, key: &str, at_once: u32) -> Option<Turn<'_>> {
+    async fn enter(&self, key: &str, at_once: u32, permits: u32) -> Option<Turn<'_>> {
         let turns = {
             let mut places = self.0.lock().ok()?;
             let place = places.entry(key.to_owned()).or_insert_with(|| Place {
                 turns: Arc::new(Semaphore::new(at_once as usize)),
                 here: 0,
             });
-            if place.here >= MOST_WAITING {
+            if place.here >= MOST_WAITING + at_once as usize {
                 return None;
             }
             place.here += 1;
@@ -95,7 +87,7 @@ impl Inflight {
             permit: None,
             turns,
         };
-        turn.permit = Arc::clone(&turn.turns).acquire_owned().await.ok();
+        turn.permit = Arc::clone(&turn.turns).acquire_many_owned(permits).await.ok();
         Some(turn)
     }
 }
@@ -160,8 +152,9 @@ impl Doorward {
         let (user, stored) = found.map_or((None, None), |(user, hash)| (Some(user), hash));
         let known = self.open_known(request.known);
         let keys = keys(identifier, user.as_ref(), known.as_ref(), request.origin);
-        let _turns = self.take_turns(&keys).await?;
-        self.throttle(&keys, user.as_ref(), request.origin).await?;
+        let (_turns, failures) = self.take_turns(&keys).await?;
+        self.throttle(&keys, failures, user.as_ref(), request.origin)
+            .await?;
 
         let verified = self
             .verify_password(stored.clone(), request.password.to_owned())
@@ -195,40 +188,71 @@ impl Doorward {
         self.complete(&request, &proved, &keys, known).await
     }
 
-    /// Waits until it is this sign-in's turn. Where nothing failed lately, as many go on together as may fail for free; where
-    /// something did, one after the other, so that the count is always known before the next password is compared.
-    async fn take_turns(&self, keys: &Keys) -> Result<Vec<Turn<'_>>> {
-        let busy = || Refused {
-            retry_after: Some(2),
-            ..Refused::bare(Reason::Busy)
-        };
+    /// Waits until it is this sign-in's turn, and gives the failures that count then. Where nothing failed lately, as many go on
+    /// together as may fail for free; where something did, one after the other, so that the count is always known before the
+    /// next password is compared.
+    async fn take_turns(&self, keys: &Keys) -> Result<(Vec<Turn<'_>>, [Failures; 3])> {
         // Always in this order, so that nobody waits in a circle. Strangers never make a known browser wait.
-        let mut wanted = vec![(&keys.place, throttle::FREE_AT_PLACE)];
+        let mut wanted = Vec::new();
         if !keys.known_browser {
-            wanted.insert(0, (&keys.account, throttle::FREE_FOR_ACCOUNT));
+            // One network never takes more than half of what may be hashed or wait for it.
+            let share = u32::try_from(self.inner.hashing.places() / 2).unwrap_or(1).max(1);
+            wanted.push((&keys.network, share));
+            wanted.push((&keys.account, throttle::FREE_FOR_ACCOUNT));
         }
+        wanted.push((&keys.place, throttle::FREE_AT_PLACE));
+        let turns = self.enter_all(&wanted, |_| false).await?;
+        let failures = self.failures(keys).await?;
+        let now = self.now();
+        let [place, account, network] = failures.map(|failures| failures.fresh(now));
+        // A network is shared by people who have nothing to do with each other: one by one only beyond its allowance.
+        let crowded = |key: &String| {
+            (*key == keys.place && place > 0)
+                || (*key == keys.account && account > 0)
+                || (*key == keys.network && network >= throttle::FREE_FOR_NETWORK)
+        };
+        if !wanted.iter().any(|(key, _)| crowded(key)) {
+            return Ok((turns, failures));
+        }
+        drop(turns);
+        let turns = self.enter_all(&wanted, crowded).await?;
+        Ok((turns, self.failures(keys).await?))
+    }
+
+    async fn enter_all(
+        &self,
+        wanted: &[(&String, u32)],
+        alone: impl Fn(&String) -> bool,
+    ) -> Result<Vec<Turn<'_>>> {
         let mut turns = Vec::new();
-        for (key, free) in wanted {
-            let mut turn = self.inner.inflight.enter(key, free).await.ok_or_else(busy)?;
-            let failures = self.store()?.read().failures(std::slice::from_ref(key)).await?;
-            if failures
-                .first()
-                .is_some_and(|failures| failures.fresh(self.now()) > 0)
-            {
-                turn.alone(free).await;
-            }
-            turns.push(turn);
+        for (key, at_once) in wanted {
+            let permits = if alone(key) { *at_once } else { 1 };
+            let turn = self.inner.inflight.enter(key, *at_once, permits).await;
+            let busy = || Refused {
+                retry_after: Some(2),
+                ..Refused::bare(Reason::Busy)
+            };
+            turns.push(turn.ok_or_else(busy)?);
         }
         Ok(turns)
     }
 
-    async fn throttle(&self, keys: &Keys, user: Option<&User>, origin: &Origin) -> Result<()> {
-        // Read after the wait for a turn: failures of the meantime count.
-        let now = self.now();
+    /// Failures at the place, of the account and of the network.
+    async fn failures(&self, keys: &Keys) -> Result<[Failures; 3]> {
         let found = self.store()?.read().failures(&keys.list()).await?;
         let mut found = found.into_iter();
-        let mut next = || found.next().unwrap_or_default();
-        let (at_place, account, network) = (next(), next(), next());
+        Ok(std::array::from_fn(|_| found.next().unwrap_or_default()))
+    }
+
+    async fn throttle(
+        &self,
+        keys: &Keys,
+        failures: [Failures; 3],
+        user: Option<&User>,
+        origin: &Origin,
+    ) -> Result<()> {
+        let now = self.now();
+        let [at_place, account, network] = failures;
         let counts = Counts {
             at_place,
             account,

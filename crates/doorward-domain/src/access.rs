@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::application::{Application, Audience};
 use crate::group::GroupTree;
 use crate::refusal::Reason;
-use crate::user::User;
+use crate::user::{User, UserKind};
 use crate::{GroupId, UserId};
 
 /// Who asks: a user with the effective groups.
@@ -56,6 +56,9 @@ pub fn admit(person: &Person, application: &Application) -> Result<Admitted, Rea
     }
     if person.user.deleted_at.is_some() || !person.user.active {
         return Err(Reason::UserInactive);
+    }
+    if person.user.kind == UserKind::Service {
+        return Err(Reason::ServiceUser);
     }
     audience_admits(person, &application.audience)
 }

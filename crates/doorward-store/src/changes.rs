@@ -166,6 +166,26 @@ impl Conn {
         row.map_or(Ok(0), |row| row.get("value"))
     }
 
+    /// Is there a change to one of these topics after a position of the feed? Also `true` when the feed was trimmed beyond it,
+    /// so that nobody can tell. 2 queries.
+    ///
+    /// # Errors
+    /// Any error of the store.
+    pub async fn changed_since(&self, position: i64, topics: &[&str]) -> Result<bool> {
+        let oldest = self
+            .first(sql("SELECT seq FROM changes ORDER BY seq LIMIT 1"))
+            .await?;
+        let oldest: Option<i64> = oldest.map(|row| row.get("seq")).transpose()?;
+        if oldest.is_none_or(|oldest| oldest > position.saturating_add(1)) {
+            return Ok(true);
+        }
+        let query = sql("SELECT seq FROM changes WHERE seq > $1 AND topic IN $2 ORDER BY seq LIMIT 1");
+        let found = self
+            .first(query.bind(position).bind_list(topics.iter().copied()))
+            .await?;
+        Ok(found.is_some())
+    }
+
     async fn changes_after(&self, position: i64) -> Result<Vec<(i64, Change)>> {
         let query = sql("SELECT seq, at, topic, subject FROM changes WHERE seq > $1 ORDER BY seq LIMIT $2");
         self.all(query.bind(position).bind(CHUNK))

@@ -46,17 +46,20 @@ pub(crate) const CLIENTS_OF_SESSION: &str =
 pub(crate) const PUT_OFF: &str = "UPDATE families SET check_at = (SELECT max(living.until) FROM (\
         SELECT max(expires_at) AS until FROM refresh_tokens WHERE family_id = families.id \
         UNION ALL SELECT max(expires_at) FROM codes WHERE family_id = families.id \
-        UNION ALL SELECT max(expires_at) FROM access_tokens WHERE family_id = families.id) AS living) \
+        UNION ALL SELECT max(expires_at) FROM access_tokens WHERE family_id = families.id \
+        UNION ALL SELECT max(expires_at) FROM sessions WHERE id = families.session_id AND ended_at IS NULL) AS living) \
     WHERE id IN (SELECT id FROM families WHERE check_at < $1 ORDER BY check_at, id LIMIT 1000) AND (\
         EXISTS (SELECT 1 FROM refresh_tokens AS t WHERE t.family_id = families.id AND t.expires_at >= $1) \
         OR EXISTS (SELECT 1 FROM codes AS t WHERE t.family_id = families.id AND t.expires_at >= $1) \
-        OR EXISTS (SELECT 1 FROM access_tokens AS t WHERE t.family_id = families.id AND t.expires_at >= $1))";
+        OR EXISTS (SELECT 1 FROM access_tokens AS t WHERE t.family_id = families.id AND t.expires_at >= $1) \
+        OR EXISTS (SELECT 1 FROM sessions AS t WHERE t.id = families.session_id AND t.ended_at IS NULL AND t.expires_at >= $1))";
 /// Removes what then stands at the head of the queue and has nothing living.
 pub(crate) const FORGET: &str = "DELETE FROM families WHERE id IN (\
         SELECT id FROM families WHERE check_at < $1 ORDER BY check_at, id LIMIT 1000) \
     AND NOT EXISTS (SELECT 1 FROM refresh_tokens AS t WHERE t.family_id = families.id AND t.expires_at >= $1) \
     AND NOT EXISTS (SELECT 1 FROM codes AS t WHERE t.family_id = families.id AND t.expires_at >= $1) \
-    AND NOT EXISTS (SELECT 1 FROM access_tokens AS t WHERE t.family_id = families.id AND t.expires_at >= $1)";
+    AND NOT EXISTS (SELECT 1 FROM access_tokens AS t WHERE t.family_id = families.id AND t.expires_at >= $1) \
+    AND NOT EXISTS (SELECT 1 FROM sessions AS t WHERE t.id = families.session_id AND t.ended_at IS NULL AND t.expires_at >= $1)";
 
 /// The family in a row that has the columns of `family_columns!`.
 pub(crate) fn family_of(row: &Row) -> Result<Family> {
@@ -227,7 +230,8 @@ impl Tx {
     }
 
     /// Looks at up to [`crate::FORGET_BATCH`] families begun before `before` and removes those of which nothing is left:
-    /// no code, refresh token or opaque access token of theirs lives until `before`. The others are not looked at again
+    /// no code, refresh token or opaque access token of theirs and not their session lives until `before` (a live session
+    /// still has to tell its clients when it ends). The others are not looked at again
     /// before their last token's end. Gives how many it dealt with, removed or put off; call again, in a new
     /// transaction, until it gives 0.
     ///

@@ -7,6 +7,7 @@ use http::{HeaderMap, Uri};
 use http_body_util::{BodyExt, Limited};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use doorward_core::Origin;
 use doorward_core::sessions::Visit;
@@ -195,7 +196,10 @@ impl Browser {
     }
 }
 
-/// Reads a form body within the limit.
+/// Longest time that a body may take to arrive.
+const SLOWEST_BODY: Duration = Duration::from_secs(15);
+
+/// Reads a form body within the limits of size and time.
 pub(crate) async fn form(ask: &Ask, request: Request) -> Result<Params, Failure> {
     let kind = ask
         .headers
@@ -215,7 +219,10 @@ pub(crate) async fn form(ask: &Ask, request: Request) -> Result<Params, Failure>
         ));
     }
     let limited = Limited::new(request.into_body(), ask.app.options.body_limit);
-    let bytes = match limited.collect().await {
+    let Ok(collected) = tokio::time::timeout(SLOWEST_BODY, limited.collect()).await else {
+        return Err(Failure::Parameters("the body did not arrive in time".into()));
+    };
+    let bytes = match collected {
         Ok(collected) => collected.to_bytes(),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => return Err(Failure::TooLarge),
         Err(_) => return Err(Failure::Parameters("the body ended early".into())),

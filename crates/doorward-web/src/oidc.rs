@@ -1,6 +1,6 @@
 //! The OpenID provider's endpoints. Each parses, calls core, and answers in the protocol's own form.
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, Request};
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH, WWW_AUTHENTICATE};
 use http::{Method, StatusCode};
@@ -14,7 +14,6 @@ use doorward_oidc::authorize::Response as Answer;
 use doorward_oidc::error::ErrorCode;
 use doorward_oidc::{bearer, discovery};
 
-use crate::App;
 use crate::ask::{self, Ask};
 use crate::cookies::Name;
 use crate::flow;
@@ -22,7 +21,7 @@ use crate::pages::{FormPost, Link};
 use crate::reply::{Failure, Forms, Reply, failure_json, failure_page};
 
 /// Largest query that a POST to the authorization endpoint is turned into.
-const LONGEST_QUERY: usize = 6 * 1024;
+pub(crate) const LONGEST_QUERY: usize = 6 * 1024;
 
 /// GET and POST of the authorization endpoint (OpenID Connect Core section 3.1.2.1).
 pub(crate) async fn authorize(ask: Ask, request: Request) -> Response {
@@ -265,7 +264,11 @@ pub(crate) async fn discovery_of(ask: Ask, Path(slug): Path<String>) -> Reply {
 }
 
 /// Discovery of the global issuer.
-pub(crate) async fn discovery_global(State(app): State<App>) -> Reply {
+pub(crate) async fn discovery_global(ask: Ask) -> Reply {
+    let app = &ask.app;
+    if let Err(error) = app.doorward.store() {
+        return failure_json(&ask, &error.into());
+    }
     let directory = app.doorward.directory();
     let issuer = format!("{}/", app.doorward.public_url());
     let mut custom: Vec<&str> = directory.scopes.keys().map(String::as_str).collect();

@@ -9,7 +9,9 @@ use hyper_util::server::graceful::GracefulShutdown;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
@@ -53,7 +55,6 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     let everything = router::router(doorward.clone(), options.clone());
     let metrics = router::operation_router(doorward, options.clone());
-    let places = Arc::new(Semaphore::new(options.connections.max(1)));
     let (stop, stopped) = watch::channel(false);
     let mut loops = Vec::new();
     for listener in listeners {
@@ -66,7 +67,8 @@ pub async fn serve(
             socket: listener.socket,
             tls: listener.tls.map(TlsAcceptor::from),
             router,
-            places: Arc::clone(&places),
+            // Each listener has its own, so that probes are answered when the doors are crowded.
+            places: Arc::new(Semaphore::new(options.connections.max(1))),
             header_read_timeout: options.header_read_timeout,
             grace: options.shutdown_grace,
         };
@@ -82,6 +84,51 @@ pub async fn serve(
         }
     }
     Ok(())
+}
+
+/// A stream of either sort.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// A connection without a request for this long is closed.
+const IDLE: Duration = Duration::from_secs(120);
+
+/// Is a connection used? One that never asks, or no longer does, gives its place back.
+#[derive(Default)]
+struct Pulse {
+    begun: AtomicUsize,
+    running: AtomicUsize,
+}
+
+/// A request under way.
+struct Running(Arc<Pulse>);
+
+impl Pulse {
+    fn begin(self: &Arc<Self>) -> Running {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.running.fetch_add(1, Ordering::Relaxed);
+        Running(Arc::clone(self))
+    }
+
+    /// Ends when nothing was asked within `first`, or nothing more within [`IDLE`].
+    async fn stopped(&self, first: Duration) {
+        tokio::time::sleep(first).await;
+        let mut before = 0;
+        loop {
+            let begun = self.begun.load(Ordering::Relaxed);
+            if begun == before && self.running.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+            before = begun;
+            tokio::time::sleep(IDLE).await;
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 struct Accept {
@@ -140,6 +187,7 @@ impl Accept {
         let watcher = graceful.watcher();
         let router = self.router.clone();
         let tls = self.tls.clone();
+        let first = self.header_read_timeout;
         let mut builder = Builder::new(TokioExecutor::new());
         builder
             .http1()
@@ -149,42 +197,42 @@ impl Accept {
             .http2()
             .timer(TokioTimer::new())
             .keep_alive_interval(Duration::from_secs(30))
+            .keep_alive_timeout(Duration::from_secs(20))
             .max_concurrent_streams(128);
         async move {
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "TCP_NODELAY was not set");
             }
+            let pulse = Arc::new(Pulse::default());
+            let beat = Arc::clone(&pulse);
             let service =
                 hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
                     request.extensions_mut().insert(ConnectInfo(peer));
-                    router.clone().call(request.map(Body::new))
-                });
-            let result = match tls {
-                None => {
-                    watcher
-                        .watch(
-                            builder
-                                .serve_connection(TokioIo::new(stream), service)
-                                .into_owned(),
-                        )
-                        .await
-                }
-                Some(tls) => match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => {
-                        watcher
-                            .watch(
-                                builder
-                                    .serve_connection(TokioIo::new(stream), service)
-                                    .into_owned(),
-                            )
-                            .await
+                    let running = beat.begin();
+                    let answer = router.clone().call(request.map(Body::new));
+                    async move {
+                        let answer = answer.await;
+                        drop(running);
+                        answer
                     }
+                });
+            let stream: Box<dyn Stream> = match tls {
+                None => Box::new(stream),
+                Some(tls) => match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+                    Ok(Ok(stream)) => Box::new(stream),
                     Ok(Err(error)) => {
                         tracing::debug!(%peer, %error, "a TLS handshake failed");
                         return;
                     }
                     Err(_) => return,
                 },
+            };
+            let served = builder
+                .serve_connection(TokioIo::new(stream), service)
+                .into_owned();
+            let result = tokio::select! {
+                result = watcher.watch(served) => result,
+                () = pulse.stopped(first) => return,
             };
             if let Err(error) = result {
                 tracing::debug!(%peer, error, "a connection ended early");

@@ -314,13 +314,8 @@ impl Doorward {
             tx.set_password(id, hash, now).await?;
         }
         if hash.is_some() || !user.active || user.kind == UserKind::Service {
-            for session in tx.sessions_of(id, now).await? {
-                self.close_session(&tx, session.id, Some(id), "user changed", now)
-                    .await?;
-            }
-        }
-        if !user.active {
-            tx.end_families_of_user(id, "user switched off", now).await?;
+            self.close_all(&tx, id, None, "user changed", now).await?;
+            tx.end_families_of_user(id, "user changed", now).await?;
         }
         self.keep_administrator(&tx, had_admin).await?;
         let details = json!({ "what": "changed", "fields": changed, "password": hash.is_some() });
@@ -397,10 +392,7 @@ impl Doorward {
         let now = self.now();
         let tx = self.store()?.begin().await?;
         let had_admin = self.has_administrator(&tx).await?;
-        for session in tx.sessions_of(id, now).await? {
-            self.close_session(&tx, session.id, Some(id), "user deleted", now)
-                .await?;
-        }
+        self.close_all(&tx, id, None, "user deleted", now).await?;
         tx.end_families_of_user(id, "user deleted", now).await?;
         tx.delete_user(id, now).await?;
         self.keep_administrator(&tx, had_admin).await?;

@@ -3,11 +3,14 @@
 use axum::extract::Request;
 use http::{Method, StatusCode};
 
-use doorward_core::error::{Error, Refused};
-use doorward_core::sign_in::SignIn as Answered;
+use doorward_core::error::{Error, Fault, Refused};
+use doorward_core::sessions::Visit;
+use doorward_core::sign_in::{SignIn as Answered, SignedIn};
+use doorward_core::{Doorward, Origin};
 use doorward_domain::Reason;
 use doorward_domain::attempt::{self, Purpose};
 use doorward_oidc::params::Params;
+use std::sync::Arc;
 
 use crate::ask::{self, Ask};
 use crate::cookies::Name;
@@ -22,6 +25,29 @@ struct Form<'a> {
     next: &'a str,
     username: &'a str,
     problem: Option<Refused>,
+}
+
+/// An answered page with everything it needs, independent of the connection that it came over.
+struct Answer {
+    doorward: Doorward,
+    username: String,
+    password: String,
+    known: Option<String>,
+    visit: Option<Arc<Visit>>,
+    origin: Origin,
+}
+
+impl Answer {
+    async fn give(self) -> Result<SignedIn, Error> {
+        let answered = Answered {
+            identifier: &self.username,
+            password: &self.password,
+            known: self.known.as_deref(),
+            previous: self.visit.as_ref().map(|visit| &visit.session),
+            origin: &self.origin,
+        };
+        self.doorward.sign_in(answered).await
+    }
 }
 
 /// GET shows the page, POST answers it.
@@ -154,15 +180,18 @@ async fn answer(ask: &Ask, request: Request) -> Result<Reply, Failure> {
         }
     };
     let visit = ask.visit().await?;
-    let known = ask.cookie(Name::Known);
-    let answered = Answered {
-        identifier: username,
-        password,
-        known: known.as_deref(),
-        previous: visit.as_ref().map(|visit| &visit.session),
-        origin: &ask.origin,
+    let answer = Answer {
+        doorward: ask.app.doorward.clone(),
+        username: username.to_owned(),
+        password: password.to_owned(),
+        known: ask.cookie(Name::Known),
+        visit,
+        origin: ask.origin.clone(),
     };
-    match ask.app.doorward.sign_in(answered).await {
+    // On its own, so that hanging up in the middle does not save a guess from being counted.
+    let done = tokio::spawn(answer.give()).await;
+    let done = done.map_err(|ended| Error::Fault(Fault::caused("a sign-in was interrupted", ended)))?;
+    match done {
         Ok(done) => {
             let next = if attempt::is_local(&attempt.next) {
                 attempt.next.as_str()

@@ -12,6 +12,7 @@ use doorward_oidc::params::Params;
 use crate::ask::{self, Ask};
 use crate::cookies::Name;
 use crate::flow;
+use crate::oidc;
 use crate::pages::{FrontChannelLogout, Link, SignOut, SignedOut};
 use crate::reply::{Failure, Forms, Reply, failure_page};
 
@@ -88,11 +89,19 @@ pub(crate) async fn end_session_global(ask: Ask, request: Request) -> Reply {
 
 async fn end_session(ask: Ask, slug: Option<String>, request: Request) -> Reply {
     let result = async {
-        let params = if request.method() == Method::POST {
+        let posted = request.method() == Method::POST;
+        let params = if posted {
             ask::form(&ask, request).await?
         } else {
             ask.query()?
         };
+        // A form from another site comes without our SameSite cookie; as a GET it comes with it.
+        if posted && ask.cookie(Name::Session).is_none() {
+            let query = params.to_query();
+            if query.len() <= oidc::LONGEST_QUERY {
+                return Ok(Reply::see(&format!("{}?{query}", ask.uri.path())));
+            }
+        }
         ended(&ask, slug.as_deref(), &params).await
     };
     match result.await {
@@ -135,7 +144,7 @@ async fn show(ask: &Ask, outcome: Outcome) -> Result<Reply, Failure> {
     }
 }
 
-/// Signed out: tell the frames, go where the client wants, or say so. The cookie goes in every case.
+/// Signed out: tell the frames, go where the client wants, or say so. A cookie that came goes.
 fn done(
     ask: &Ask,
     frames: &[String],
@@ -177,7 +186,10 @@ fn done(
         );
         Reply::policed(StatusCode::OK, html, &policy)
     };
-    Ok(reply.cookie(&ask.app, Name::Session, "", 0))
+    Ok(match ask.cookie(Name::Session) {
+        Some(_) => reply.cookie(&ask.app, Name::Session, "", 0),
+        None => reply,
+    })
 }
 
 fn origin_of(url: &str) -> Option<String> {
