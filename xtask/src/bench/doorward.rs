@@ -210,6 +210,7 @@ impl Doorward {
             per_second: count / elapsed,
             p99_ms: took.get(last_hundredth).copied().unwrap_or_default(),
             processor_us: used * 1e6 / count,
+            resident_mib: self.server.resident_mib()?,
         })
     }
 }

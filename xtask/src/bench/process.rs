@@ -66,18 +66,8 @@ impl Server {
 
     /// Processor time that the process has used, user and system together.
     pub(crate) fn processor_seconds(&self) -> Result<f64, String> {
-        let stat = self.proc_file("stat")?;
-        // The name of the program, which may hold spaces, stands in parentheses before the numbers.
-        let numbers = stat.rsplit_once(") ").map(|(_, rest)| rest).unwrap_or_default();
-        let mut ticks = numbers
-            .split(' ')
-            .skip(11)
-            .take(2)
-            .filter_map(|number| number.parse::<f64>().ok());
-        match (ticks.next(), ticks.next()) {
-            (Some(user), Some(system)) => Ok((user + system) / TICKS_PER_SECOND),
-            _ => Err(format!("unexpected form of /proc/{}/stat", self.child.id())),
-        }
+        let id = self.child.id();
+        ticks(&format!("/proc/{id}/stat"), 11).map(|ticks| ticks / TICKS_PER_SECOND)
     }
 
     /// Memory that is resident now, in MiB.
@@ -85,7 +75,13 @@ impl Server {
         self.memory("VmRSS:")
     }
 
-    /// The most memory that was ever resident, in MiB.
+    /// Forgets the most memory so far, so that preparing does not count.
+    pub(crate) fn forget_peak(&self) -> Result<(), String> {
+        let path = format!("/proc/{}/clear_refs", self.child.id());
+        std::fs::write(&path, "5").map_err(|error| format!("cannot write {path}: {error}"))
+    }
+
+    /// The most memory that was resident since [`Server::forget_peak`], in MiB.
     pub(crate) fn peak_mib(&self) -> Result<f64, String> {
         self.memory("VmHWM:")
     }
@@ -113,6 +109,27 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Processor time of all children that have ended and were waited for, user and system together.
+pub(crate) fn children_seconds() -> Result<f64, String> {
+    ticks("/proc/self/stat", 13).map(|ticks| ticks / TICKS_PER_SECOND)
+}
+
+/// The sum of two numbers that stand side by side, `skip` numbers after the state of the process.
+fn ticks(path: &str, skip: usize) -> Result<f64, String> {
+    let stat = std::fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"))?;
+    // The name of the program, which may hold spaces, stands in parentheses before the numbers.
+    let numbers = stat.rsplit_once(") ").map(|(_, rest)| rest).unwrap_or_default();
+    let mut both = numbers
+        .split(' ')
+        .skip(skip)
+        .take(2)
+        .filter_map(|number| number.parse::<f64>().ok());
+    both.next()
+        .zip(both.next())
+        .map(|(user, system)| user + system)
+        .ok_or_else(|| format!("unexpected form of {path}"))
 }
 
 /// A port of the loopback interface that was free a moment ago.

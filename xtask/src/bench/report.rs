@@ -210,21 +210,22 @@ fn requests(figures: &Figures) -> String {
         "
 ## Requests
 
-| request | Doorward, µs of processor | requests/s | p99 ms | oidc-provider, µs of processor | requests/s | p99 ms | Doorward needs |
-|---|---:|---:|---:|---:|---:|---:|---|
+| request | Doorward, µs of processor | requests/s | p99 ms | MiB after it | oidc-provider, µs of processor | requests/s | p99 ms | MiB after it | Doorward needs |
+|---|---:|---:|---:|---:|---:|---:|---:|---:|---|
 ",
     );
-    let dash = || ["–".to_owned(), "–".to_owned(), "–".to_owned()];
+    let dash = || ["–", "–", "–", "–"].map(str::to_owned);
     let cells = |sample: &Sample| {
         [
             format!("{:.0}", sample.processor_us),
             format!("{:.0}", sample.per_second),
             format!("{:.1}", sample.p99_ms),
+            format!("{:.0}", sample.resident_mib),
         ]
     };
     if let Some(empty) = figures.of(Kind::Empty, "empty") {
         let row = cells(&empty).join(" | ");
-        let _ = writeln!(text, "| (empty handler) | {row} | – | – | – | |");
+        let _ = writeln!(text, "| (empty handler) | {row} | – | – | – | – | |");
     }
     for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Empty) {
         let Some(ours) = figures.of(kind, "doorward") else {
@@ -249,7 +250,7 @@ fn requests(figures: &Figures) -> String {
         let row = cells(&middle(&figures.sign_ins)).join(" | ");
         let _ = writeln!(
             text,
-            "| signing in with a password, from the authorization request to the code | {row} | – | – | – | |"
+            "| signing in with a password, from the authorization request to the code | {row} | – | – | – | – | |"
         );
     }
     text

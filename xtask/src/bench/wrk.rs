@@ -22,6 +22,8 @@ pub(crate) struct Sample {
     pub(crate) p99_ms: f64,
     /// Microseconds of the server's processor time per request.
     pub(crate) processor_us: f64,
+    /// Resident memory of the server right after the run, in MiB.
+    pub(crate) resident_mib: f64,
 }
 
 pub(crate) const CONNECTIONS: usize = 16;
@@ -59,10 +61,11 @@ pub(crate) fn run(
     let before = server.processor_seconds()?;
     let said = workspace.run("wrk", &arguments)?;
     let used = server.processor_seconds()? - before;
-    read(&said, used).map_err(|error| format!("{path}: {error}\n{said}"))
+    let resident_mib = server.resident_mib()?;
+    read(&said, used, resident_mib).map_err(|error| format!("{path}: {error}\n{said}"))
 }
 
-fn read(said: &str, processor_seconds: f64) -> Result<Sample, String> {
+fn read(said: &str, processor_seconds: f64, resident_mib: f64) -> Result<Sample, String> {
     let line = |start: &str| {
         said.lines()
             .map(str::trim)
@@ -89,6 +92,7 @@ fn read(said: &str, processor_seconds: f64) -> Result<Sample, String> {
         per_second,
         p99_ms,
         processor_us: processor_seconds * 1e6 / requests,
+        resident_mib,
     })
 }
 

@@ -8,11 +8,12 @@ const GOOD: &str = "Running 2s test @ http://127.0.0.1:1/\n  1 threads and 16 co
 #[test]
 fn rate_latency_and_processor_time_come_from_the_report() {
     assert_eq!(
-        read(GOOD, 2.0),
+        read(GOOD, 2.0, 8.0),
         Ok(Sample {
             per_second: 20000.5,
             p99_ms: 1.25,
-            processor_us: 50.0
+            processor_us: 50.0,
+            resident_mib: 8.0
         })
     );
 }
@@ -20,10 +21,13 @@ fn rate_latency_and_processor_time_come_from_the_report() {
 #[test]
 fn a_run_with_refusals_or_lost_connections_is_no_measurement() {
     let refused = format!("{GOOD}  Non-2xx or 3xx responses: 3\n");
-    assert_eq!(read(&refused, 2.0), Err("3 answers were refusals".to_owned()));
+    assert_eq!(
+        read(&refused, 2.0, 8.0),
+        Err("3 answers were refusals".to_owned())
+    );
     let lost = format!("{GOOD}  Socket errors: connect 0, read 2, write 0, timeout 0\n");
-    assert!(read(&lost, 2.0).is_err());
-    assert!(read("nothing", 2.0).is_err());
+    assert!(read(&lost, 2.0, 8.0).is_err());
+    assert!(read("nothing", 2.0, 8.0).is_err());
 }
 
 #[test]
