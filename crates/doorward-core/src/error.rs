@@ -106,6 +106,10 @@ impl Fault {
 
 impl From<doorward_store::Error> for Error {
     fn from(error: doorward_store::Error) -> Self {
+        // No column holds it, so it was given from outside and not checked on the way.
+        if let doorward_store::Error::Unstorable { problem, .. } = &error {
+            return Self::Invalid((*problem).to_owned());
+        }
         let unavailable = matches!(error, doorward_store::Error::Unavailable { .. });
         let what = if unavailable {
             "the database is away"

@@ -191,6 +191,9 @@ impl Doorward {
         let now = self.now();
         let name = name.trim();
         text::check_visible("name", name, 200).map_err(Error::Invalid)?;
+        if let Some(locale) = locale {
+            crate::admin::check_locale(locale)?;
+        }
         let tx = self.store()?.begin().await?;
         let Some(mut user) = tx.user(visit.person.user.id).await? else {
             return Err(Error::NotFound("the user is gone".into()));

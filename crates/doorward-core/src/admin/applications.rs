@@ -280,9 +280,7 @@ impl Doorward {
         }
         text::check_visible("name", &application.name, 100).map_err(Error::Invalid)?;
         if let Some(description) = &change.description {
-            if description.chars().count() > 500 {
-                return Err(Error::Invalid("description has more than 500 characters".into()));
-            }
+            super::check_text("description", description, 500)?;
             application.description.clone_from(description);
         }
         set_url(&mut application.icon_url, "icon", change.icon_url.as_deref())?;
@@ -292,6 +290,7 @@ impl Doorward {
             change.launch_url.as_deref(),
         )?;
         if let Some(heading) = &change.heading {
+            super::check_text("heading", heading, 100)?;
             application.heading = Some(heading.clone()).filter(|heading| !heading.is_empty());
         }
         if let Some(hidden) = change.hidden {
@@ -486,6 +485,7 @@ fn check_web_url(name: &str, given: &str) -> Result<String> {
             && url.username().is_empty()
             && url.password().is_none()
             && given.len() <= 2048
+            && !given.chars().any(|c| c.is_control() || c.is_whitespace())
     });
     match parsed {
         Some(_) => Ok(given.to_owned()),
@@ -612,8 +612,9 @@ fn apply_scopes(client: &mut Client, change: &ClientChange, custom: &[String]) -
     }
     if let Some(resources) = &change.resources {
         for resource in resources {
-            let fits =
-                url::Url::parse(resource).is_ok_and(|url| url.fragment().is_none()) && resource.len() <= 2048;
+            let fits = url::Url::parse(resource).is_ok_and(|url| url.fragment().is_none())
+                && resource.len() <= 2048
+                && resource.bytes().all(|b| b.is_ascii_graphic());
             if !fits {
                 return Err(Error::Invalid(format!(
                     "resource `{resource}` is not an absolute URI without a fragment"

@@ -135,6 +135,7 @@ impl Doorward {
                 group.attributes.insert(name.clone(), value.clone());
             }
         }
+        super::users::check_attributes(&group.attributes)?;
         Ok(group)
     }
 

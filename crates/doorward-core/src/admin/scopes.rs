@@ -45,6 +45,9 @@ impl Doorward {
                 "scope `{name}` is a standard scope and cannot be replaced"
             )));
         }
+        if let Some(description) = description {
+            super::check_text("description", description, 500)?;
+        }
         let mut sources = BTreeMap::new();
         for (claim, source) in claims {
             text::check_visible("claim name", claim, 100).map_err(Error::Invalid)?;

@@ -92,7 +92,7 @@ pub struct UserView {
 const GUARD: &str = "administrators";
 const LARGEST_ATTRIBUTES: usize = 64 * 1024;
 
-fn check_attributes(attributes: &Attributes) -> Result<()> {
+pub(super) fn check_attributes(attributes: &Attributes) -> Result<()> {
     let size = serde_json::to_string(attributes).map_or(usize::MAX, |text| text.len());
     if size > LARGEST_ATTRIBUTES {
         return Err(Error::Invalid(format!(
@@ -104,7 +104,21 @@ fn check_attributes(attributes: &Attributes) -> Result<()> {
             "attributes are nested deeper than 16 levels".into(),
         ));
     }
+    if has_nul(&Value::Object(attributes.clone())) {
+        return Err(Error::Invalid("attributes have a NUL character".into()));
+    }
     Ok(())
+}
+
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Object(map) => map
+            .iter()
+            .any(|(name, value)| name.contains('\0') || has_nul(value)),
+        Value::Array(list) => list.iter().any(has_nul),
+        _ => false,
+    }
 }
 
 fn depth(value: &Value) -> usize {
@@ -144,6 +158,9 @@ impl Doorward {
             text::check_email(email).map_err(Error::Invalid)?;
         }
         check_attributes(&new.attributes)?;
+        if let Some(locale) = &new.locale {
+            super::check_locale(locale)?;
+        }
         let now = self.now();
         let user = User {
             id: self.mint(now),
@@ -368,6 +385,7 @@ impl Doorward {
             changed.push("active");
         }
         if let Some(locale) = &change.locale {
+            super::check_locale(locale)?;
             user.locale = Some(locale.clone()).filter(|locale| !locale.is_empty());
             changed.push("locale");
         }
