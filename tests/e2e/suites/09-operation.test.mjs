@@ -69,19 +69,10 @@ test('the set-up link: printed once, works once, makes the first administrator',
   t.after(() => context.close())
   const page = await context.newPage()
   await page.goto(link)
-  const values = {
-    username: ADMIN.username,
-    email: ADMIN.email,
-    name: 'The Administrator',
-    password: ADMIN.password,
-    password_repeat: ADMIN.password,
-    password_again: ADMIN.password,
-    password_confirmation: ADMIN.password,
-  }
-  for (const [name, value] of Object.entries(values)) {
-    const field = page.locator(`input[name=${name}]`)
-    if (await field.count()) await field.fill(value)
-  }
+  await page.fill('input[name=username]', ADMIN.username)
+  await page.fill('input[name=name]', 'The Administrator')
+  await page.fill('input[name=email]', ADMIN.email)
+  for (const field of await page.locator('input[type=password]').all()) await field.fill(ADMIN.password)
   await page.locator('form', { has: page.locator('input[name=password]') }).locator('button:not([type=button])').first().click()
   await page.waitForLoadState()
   await page.goto(`${door.url}/if/user/`)
@@ -246,7 +237,7 @@ test('a missing PostgreSQL database: one clear line, 503 on readiness, alive, an
     return found
   })
   assert.match(lines[0], /does not exist|missing|createdb|create/i, lines[0])
-  const page = await send(`${door.url}/if/user/`, { headers: { accept: 'text/html' } })
+  const { page } = await new Visitor(door.url).open('/if/user/')
   expectStatus(page, 503)
   assert.ok(page.headers['retry-after'], page.toString())
   postgres(`CREATE DATABASE ${name}`)

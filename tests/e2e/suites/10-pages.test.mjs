@@ -15,7 +15,7 @@ import { startRelyingParty } from '../lib/rp.mjs'
 const shots = process.env.E2E_SHOTS
 const LOOKS = []
 for (const colorScheme of ['light', 'dark']) {
-  for (const width of [1280, 360]) LOOKS.push({ colorScheme, viewport: { width, height: width === 1280 ? 800 : 740 } })
+  for (const width of [1280, 360]) LOOKS.push({ colorScheme, reducedMotion: 'reduce', viewport: { width, height: width === 1280 ? 800 : 740 } })
 }
 let door, fresh, rp, browser, asks, frames, tv
 
