@@ -54,7 +54,7 @@ fn show(given: &Given, out: Out) -> Result<()> {
     let values = settings
         .describe()
         .iter()
-        .map(|info| serde_json::to_value(info))
+        .map(serde_json::to_value)
         .collect::<Result<Vec<Value>, _>>()
         .map_err(|error| Failure::Fault(format!("settings cannot be written as JSON: {error}")))?;
     out.list(
