@@ -42,20 +42,25 @@ struct Bucket {
     latest: Option<Code>,
 }
 
-enum Allowed {
+pub(crate) enum Allowed {
     Write,
     Repeat(Option<Code>),
 }
 
 impl Limiter {
-    fn ask(&self, key: &str, now: Timestamp) -> Allowed {
+    pub(crate) fn ask(&self, key: &str, now: Timestamp) -> Allowed {
         let Ok(mut buckets) = self.buckets.lock() else {
             return Allowed::Write;
         };
         if buckets.len() >= KEYS && !buckets.contains_key(key) {
             buckets.retain(|_, bucket| now.millis_since(bucket.refilled) < 600_000);
-            if buckets.len() >= KEYS {
-                return Allowed::Repeat(None);
+            // Still full: somebody owns very many networks. The one that was quiet the longest makes room.
+            let oldest = buckets
+                .iter()
+                .min_by_key(|(_, bucket)| bucket.refilled)
+                .map(|(key, _)| key.clone());
+            if let Some(oldest) = oldest.filter(|_| buckets.len() >= KEYS) {
+                buckets.remove(&oldest);
             }
         }
         let bucket = buckets.entry(key.to_owned()).or_insert(Bucket {
@@ -75,7 +80,7 @@ impl Limiter {
         Allowed::Write
     }
 
-    fn wrote(&self, key: &str, code: &Code) {
+    pub(crate) fn wrote(&self, key: &str, code: &Code) {
         if let Ok(mut buckets) = self.buckets.lock()
             && let Some(bucket) = buckets.get_mut(key)
         {

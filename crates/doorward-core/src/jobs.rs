@@ -1,6 +1,7 @@
 //! Background work: queued jobs with retries, and the schedule that frees space and rotates keys.
 
 use std::time::Duration;
+use tokio::task::JoinSet;
 
 use doorward_domain::{JobId, Lifetime};
 use doorward_store::{Job, Store};
@@ -10,6 +11,8 @@ use crate::error::Result;
 use crate::logout::Delivery;
 use crate::metrics::JobLabels;
 
+/// Jobs that run at once.
+const AT_ONCE: usize = 16;
 const LEASE: Lifetime = Lifetime::from_minutes(2);
 /// Housekeeping runs this often.
 const HOUSEKEEPING: Duration = Duration::from_secs(3600);
@@ -21,45 +24,63 @@ const KEEP_DELETED: Lifetime = Lifetime::from_days(30);
 const KEEP_SPENT: Lifetime = Lifetime::from_days(2);
 
 impl Doorward {
-    /// Runs queued jobs for ever. Sleeps until the next one is due or one is added.
+    /// Runs queued jobs for ever, several at once, so that one dead receiver delays nobody else. Sleeps until the next one is
+    /// due or one is added.
     pub(crate) async fn work(self, store: Store) {
         let worker = format!("{:x}", u64::from_be_bytes(self.random()));
         let mut wake = store.job_wake();
+        let mut running = JoinSet::new();
         loop {
-            match self.work_once(&store, &worker).await {
-                Ok(true) => continue,
-                Ok(false) => {}
-                Err(error) => {
-                    tracing::warn!(%error, "the job queue could not be read");
-                    tokio::time::sleep(Duration::from_secs(2)).await;
-                    continue;
+            while running.len() < AT_ONCE {
+                match self.next_job(&store, &worker).await {
+                    Ok(Some(job)) => {
+                        let (doorward, store) = (self.clone(), store.clone());
+                        running.spawn(async move {
+                            if let Err(error) = doorward.run_job(&store, &job).await {
+                                tracing::warn!(%error, job = %job.id, "the end of a job could not be written down");
+                            }
+                        });
+                    }
+                    Ok(None) => break,
+                    Err(error) => {
+                        tracing::warn!(%error, "the job queue could not be read");
+                        tokio::time::sleep(Duration::from_secs(2)).await;
+                        break;
+                    }
                 }
             }
             let next = store.read().next_job_at().await.ok().flatten();
             let wait = next.map_or(HOUSEKEEPING, |at| {
-                let millis = at.millis_since(self.now()).clamp(20, 3_600_000);
+                let millis = at.millis_since(self.now()).clamp(1_000, 3_600_000);
                 Duration::from_millis(millis.unsigned_abs())
             });
-            // Waiting ends early when a job is added.
-            let _ended = tokio::time::timeout(wait, wake.woken()).await;
+            // Waiting ends early when a job is added or one ends.
+            tokio::select! {
+                () = wake.woken() => {}
+                () = tokio::time::sleep(wait) => {}
+                Some(ended) = running.join_next() => {
+                    if let Err(error) = ended {
+                        tracing::error!(%error, "a job ended badly");
+                    }
+                }
+            }
         }
     }
 
-    async fn work_once(&self, store: &Store, worker: &str) -> Result<bool> {
+    async fn next_job(&self, store: &Store, worker: &str) -> Result<Option<Job>> {
         if store.read().next_job_at().await?.is_none_or(|at| at > self.now()) {
-            return Ok(false);
+            return Ok(None);
         }
         let tx = store.begin().await?;
         let job = tx
             .take_job(worker, &[crate::logout::JOB], LEASE, self.now())
             .await?;
         tx.commit().await?;
-        let Some(job) = job else { return Ok(false) };
-        self.run_job(store, &job).await?;
-        Ok(true)
+        Ok(job)
     }
 
-    /// Runs everything that is due, and gives how many jobs that were. The server does this by itself.
+    /// Runs everything that is due, one after the other, and gives how many jobs that were. The server does this by itself;
+    /// this is for whoever moves the clock by hand.
     ///
     /// # Errors
     /// `Fault` when the database is away.
@@ -67,7 +88,8 @@ impl Doorward {
         let store = self.store()?;
         let worker = format!("{:x}", u64::from_be_bytes(self.random()));
         let mut count = 0;
-        while self.work_once(store, &worker).await? {
+        while let Some(job) = self.next_job(store, &worker).await? {
+            self.run_job(store, &job).await?;
             count += 1;
         }
         Ok(count)

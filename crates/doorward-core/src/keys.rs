@@ -287,7 +287,7 @@ impl Doorward {
                 "there is no key `{kid}`; `doorward key list` shows them"
             )));
         };
-        let others = keys.iter().filter(|key| key.kid != kid);
+        let others = keys.iter().filter(|key| key.kid != kid && key.signs_from <= now);
         if key::signing(others, record.algorithm, now).is_none() {
             return Err(Error::Invalid(format!(
                 "`{kid}` is the only {} key that signs; run `doorward key rotate --algorithm {} --now` first",

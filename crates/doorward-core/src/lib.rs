@@ -32,7 +32,7 @@ pub mod token_use;
 
 use arc_swap::ArcSwap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::sync::{Arc, OnceLock};
 
 use doorward_crypto::password::Argon2Params;
@@ -94,6 +94,8 @@ struct Inner {
     loading: tokio::sync::Mutex<()>,
     /// When the feed was last looked at for something unknown, in monotonic microseconds.
     caught_up: AtomicU64,
+    /// Did that look fail?
+    look_failed: AtomicBool,
     keys: ArcSwap<keys::KeySet>,
     hashing: hashing::Pool,
     hash_params: OnceLock<Argon2Params>,
@@ -127,6 +129,7 @@ impl Doorward {
                 pictured: AtomicI64::new(-1),
                 loading: tokio::sync::Mutex::default(),
                 caught_up: AtomicU64::new(0),
+                look_failed: AtomicBool::new(false),
                 keys: ArcSwap::default(),
                 hashing,
                 hash_params: OnceLock::new(),

@@ -25,7 +25,6 @@ const SETUP_LIFETIME: Lifetime = Lifetime::from_days(365);
 const RECOVER_LIFETIME: Lifetime = Lifetime::from_minutes(60);
 
 /// Answers of the set-up page.
-#[derive(Debug)]
 pub struct Setup<'a> {
     /// Token of the printed link.
     pub token: &'a str,
@@ -37,6 +36,14 @@ pub struct Setup<'a> {
     pub email: &'a str,
     /// Password.
     pub password: &'a str,
+}
+
+impl std::fmt::Debug for Setup<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Setup")
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Doorward {

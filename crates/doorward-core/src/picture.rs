@@ -13,7 +13,7 @@ use doorward_domain::session::SessionPolicy;
 use doorward_store::{Change, Changes, Store};
 
 use crate::Doorward;
-use crate::error::Result;
+use crate::error::{Fault, Result};
 use crate::keys::KeySet;
 
 /// Topics of the change feed.
@@ -42,6 +42,8 @@ pub mod setting {
     pub const SUBJECT_SALT: &str = "subject_salt";
 }
 
+/// Longest look at the feed.
+const SLOWEST_LOOK: Duration = Duration::from_secs(3);
 /// Shortest time between two looks at the feed for something unknown, in microseconds.
 const CATCH_UP_EVERY: u64 = 100_000;
 
@@ -160,6 +162,9 @@ impl Doorward {
         let last = self.inner.caught_up.load(Ordering::Acquire);
         if last > asked {
             // Somebody looked after this was asked.
+            if self.inner.look_failed.load(Ordering::Acquire) {
+                return Err(Fault::unavailable("the database is away").into());
+            }
             return Ok(());
         }
         let early = last
@@ -169,21 +174,31 @@ impl Doorward {
             tokio::time::sleep(Duration::from_micros(early.min(CATCH_UP_EVERY))).await;
         }
         let began = self.monotonic_micros();
+        let looked = tokio::time::timeout(SLOWEST_LOOK, self.look_at_feed(store)).await;
+        // Those who wait share this look, also when it failed.
+        self.inner.caught_up.store(began, Ordering::Release);
+        let result =
+            looked.unwrap_or_else(|_| Err(Fault::unavailable("the database does not answer").into()));
+        self.inner.look_failed.store(result.is_err(), Ordering::Release);
+        result
+    }
+
+    async fn look_at_feed(&self, store: &Store) -> Result<()> {
         let position = self.inner.pictured.load(Ordering::Acquire);
         let conn = store.read();
         let top = conn.feed_top().await?;
-        if top != position {
-            if conn
-                .changed_since(position, &[topic::DIRECTORY, topic::SETTINGS])
-                .await?
-            {
-                self.load_directory(store).await?;
-                self.inner.sessions.forget_all();
-            } else {
-                self.inner.pictured.store(top, Ordering::Release);
-            }
+        if top == position {
+            return Ok(());
         }
-        self.inner.caught_up.store(began, Ordering::Release);
+        if conn
+            .changed_since(position, &[topic::DIRECTORY, topic::SETTINGS])
+            .await?
+        {
+            self.load_directory(store).await?;
+            self.inner.sessions.forget_all();
+        } else {
+            self.inner.pictured.store(top, Ordering::Release);
+        }
         Ok(())
     }
 

@@ -135,12 +135,19 @@ impl Cache {
 }
 
 /// What the browser gets after a session was issued.
-#[derive(Debug)]
 pub struct Issued {
     /// Cookie value; shown to the browser only.
     pub token: String,
     /// The session.
     pub session: Session,
+}
+
+impl std::fmt::Debug for Issued {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Issued")
+            .field("session", &self.session.id)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Doorward {
@@ -149,18 +156,21 @@ impl Doorward {
     /// # Errors
     /// `Fault` when the session is not warm and the database is away.
     pub async fn visit(&self, cookie: Option<&str>) -> Result<Option<Arc<Visit>>> {
-        let Some(cookie) = cookie.filter(|cookie| cookie.len() <= 200) else {
+        // Anything that does not look like one of ours costs no query.
+        let ours = |cookie: &&str| token::TokenKind::of(cookie) == Some(TokenKind::Session);
+        let Some(cookie) = cookie.filter(ours) else {
             return Ok(None);
         };
         let now = self.now();
         let digest = *token::digest(cookie).bytes();
         if let Some(visit) = self.inner.sessions.find(&digest) {
             self.inner.metrics.session_hits.inc();
-            let good = self.is_good(&visit, now);
-            if good {
+            if self.is_good(&visit, now) {
                 self.inner.sessions.saw(&visit, now);
+                return Ok(Some(visit));
             }
-            return Ok(good.then_some(visit));
+            // Perhaps it was in use on another replica: the database has the last word.
+            self.inner.sessions.entries.remove(&digest);
         }
         self.inner.metrics.session_misses.inc();
         let loaded = self.inner.sessions.sequence();

@@ -16,11 +16,10 @@ use doorward_domain::{Code, Reason, text};
 
 use crate::attempts::KnownBrowser;
 use crate::error::{Refused, Result};
-use crate::events::About;
+use crate::events::{About, Allowed};
 use crate::{Doorward, Origin};
 
 /// An answered sign-in page.
-#[derive(Debug)]
 pub struct SignIn<'a> {
     /// User name or e-mail address as typed.
     pub identifier: &'a str,
@@ -35,7 +34,6 @@ pub struct SignIn<'a> {
 }
 
 /// A sign-in that worked.
-#[derive(Debug)]
 pub struct SignedIn {
     /// Session cookie value.
     pub token: String,
@@ -43,6 +41,22 @@ pub struct SignedIn {
     pub session: Session,
     /// New sealed memory of accounts.
     pub known: String,
+}
+
+impl std::fmt::Debug for SignIn<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SignIn")
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for SignedIn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SignedIn")
+            .field("session", &self.session.id)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Password checks under way per account and place. Only as many run at once as may fail for free, so that parallel guesses
@@ -304,14 +318,23 @@ impl Doorward {
             details,
             ..About::default()
         };
-        let code = Code::new(doorward_crypto::token::short_code(&self.random()));
-        let mut event = self.event(EventKind::Refused, about, origin, now);
-        event.reason = Some(Reason::WrongCredentials);
-        event.code = Some(code.clone());
-        tx.add_event(&event).await?;
+        // Failures are always counted; how many are also told as events has a lid.
+        let key = format!("wrong {}", keys.place);
+        let code = match self.inner.refusals.ask(&key, now) {
+            Allowed::Repeat(code) => code,
+            Allowed::Write => {
+                let code = Code::new(doorward_crypto::token::short_code(&self.random()));
+                let mut event = self.event(EventKind::Refused, about, origin, now);
+                event.reason = Some(Reason::WrongCredentials);
+                event.code = Some(code.clone());
+                tx.add_event(&event).await?;
+                self.inner.refusals.wrote(&key, &code);
+                Some(code)
+            }
+        };
         tx.commit().await?;
         Ok(Refused {
-            code: Some(code),
+            code,
             ..Refused::bare(Reason::WrongCredentials)
         })
     }

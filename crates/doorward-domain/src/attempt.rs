@@ -59,7 +59,7 @@ pub fn check(
     session: Option<SessionId>,
     now: Timestamp,
 ) -> Result<(), Reason> {
-    if attempt.purpose != purpose || now.millis_since(attempt.opened_at) > ATTEMPT_LIFETIME.millis() {
+    if attempt.purpose != purpose || now.millis_since(attempt.opened_at).abs() > ATTEMPT_LIFETIME.millis() {
         return Err(Reason::AttemptExpired);
     }
     match browser {

@@ -58,9 +58,22 @@ pub fn signing<'a>(
     algorithm: SigningAlgorithm,
     now: Timestamp,
 ) -> Option<&'a KeyRecord> {
-    keys.into_iter()
-        .filter(|key| key.algorithm == algorithm && key.is_published(now) && key.signs_from <= now)
-        .max_by_key(|key| (key.signs_from, key.created_at))
+    let mut earliest: Option<&KeyRecord> = None;
+    let mut current: Option<&KeyRecord> = None;
+    for key in keys
+        .into_iter()
+        .filter(|key| key.algorithm == algorithm && key.is_published(now))
+    {
+        let order = |key: &KeyRecord| (key.signs_from, key.created_at);
+        if key.signs_from <= now && current.is_none_or(|best| order(key) > order(best)) {
+            current = Some(key);
+        }
+        if earliest.is_none_or(|best| order(key) < order(best)) {
+            earliest = Some(key);
+        }
+    }
+    // When the clock went back behind the only key's start, it signs all the same: no token would be worse.
+    current.or(earliest)
 }
 
 /// Does the schedule ask for a new key? True when the newest key of the algorithm is older than [`ROTATE_AFTER`].

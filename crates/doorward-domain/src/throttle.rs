@@ -32,7 +32,9 @@ impl Failures {
     /// Failures that still count at `now`: all are forgiven after an hour without a further one.
     #[must_use]
     pub const fn fresh(self, now: Timestamp) -> u32 {
-        if now.millis() - self.last_millis > FORGIVE_AFTER.millis() {
+        let age = now.millis().saturating_sub(self.last_millis);
+        // A stamp far in the future is from a clock that was wrong; it must not keep anybody out.
+        if age > FORGIVE_AFTER.millis() || age < -FORGIVE_AFTER.millis() {
             0
         } else {
             self.count
@@ -102,7 +104,8 @@ pub fn judge(counts: &Counts, now: Timestamp) -> Verdict {
         };
     }
     if counts.network.fresh(now) >= FREE_FOR_NETWORK {
-        let until = Timestamp::from_millis(counts.network.last_millis).plus(NETWORK_INTERVAL);
+        let until =
+            Timestamp::from_millis(counts.network.last_millis.min(now.millis())).plus(NETWORK_INTERVAL);
         if now < until {
             return Verdict::Wait {
                 reason: Reason::NetworkThrottled,
@@ -119,7 +122,7 @@ fn wait(failures: Failures, free: u32, longest: Lifetime, now: Timestamp) -> Opt
     let millis = 1000_i64
         .checked_shl(beyond.min(20))
         .map_or(longest.millis(), |ms| ms.min(longest.millis()));
-    let until = Timestamp::from_millis(failures.last_millis.saturating_add(millis));
+    let until = Timestamp::from_millis(failures.last_millis.min(now.millis()).saturating_add(millis));
     (now < until).then_some(until)
 }
 
@@ -179,6 +182,21 @@ mod tests {
         };
         assert!(matches!(judge(&counts, at(0)), Verdict::Wait { until, .. } if until == at(1)));
         assert_eq!(judge(&counts, at(1)), Verdict::Proceed);
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_keeps_nobody_out() {
+        let ahead = Counts {
+            at_place: failed(50, 86_400),
+            network: failed(500, 86_400),
+            ..Counts::default()
+        };
+        assert_eq!(judge(&ahead, at(0)), Verdict::Proceed);
+        let slightly = Counts {
+            at_place: failed(5, 600),
+            ..Counts::default()
+        };
+        assert!(matches!(judge(&slightly, at(0)), Verdict::Wait { until, .. } if until == at(1)));
     }
 
     #[test]

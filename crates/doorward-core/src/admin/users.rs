@@ -51,7 +51,7 @@ impl Default for NewUser {
 }
 
 /// What is to change; `None` leaves a field as it is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct UserChange {
     /// User name.
     pub username: Option<String>,
@@ -71,6 +71,14 @@ pub struct UserChange {
     pub locale: Option<String>,
     /// New password.
     pub password: Option<String>,
+}
+
+impl std::fmt::Debug for UserChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UserChange")
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A user with the names of the groups.
