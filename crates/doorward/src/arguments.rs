@@ -27,7 +27,7 @@ use crate::settings::Given;
                   every command; `doorward serve --help` lists them.",
     after_help = "Examples:\n  doorward                                  runs the server on ./doorward-data\n  \
                   doorward user create alice --email alice@example.org --password-stdin\n  \
-                  doorward application create grafana --redirect-uri https://g.example/login/generic_oauth --allow-group staff\n  \
+                  doorward application create grafana --allow-group staff --redirect-uri https://g.example/callback\n  \
                   doorward explain --user alice --application grafana\n\nExit codes: 0 done, 1 refused or invalid, \
                   2 wrong use or settings, 3 not found, 4 database unavailable."
 )]

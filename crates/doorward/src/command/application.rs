@@ -29,8 +29,8 @@ const LARGEST_KEYS: u64 = 64 * 1024;
 pub(crate) enum Application {
     /// Makes an application; prints the client secret, this once
     #[command(
-        after_help = "Examples:\n  doorward application create grafana --name Grafana --redirect-uri https://g.example/login/generic_oauth --allow-group staff\n  \
-                      doorward application create spa --public --redirect-uri https://app.example/callback --allow-everyone --json\n  \
+        after_help = "Examples:\n  doorward application create grafana --name Grafana --allow-group staff \\\n      --redirect-uri https://g.example/login/generic_oauth\n  \
+                      doorward application create spa --public --allow-everyone --json \\\n      --redirect-uri https://app.example/callback\n  \
                       doorward application create worker --grant client_credentials --scope openid\n\nNobody may enter until \
                       --allow-group, --allow-user or --allow-everyone says so. Clients are confidential unless --public is given."
     )]
@@ -45,7 +45,7 @@ pub(crate) enum Application {
     List(List),
     /// Changes an application; what is not named stays, lists are replaced, the audience is added to or removed from
     #[command(
-        after_help = "Examples:\n  doorward application update grafana --redirect-uri https://new.example/login/generic_oauth\n  \
+        after_help = "Examples:\n  doorward application update grafana --redirect-uri https://new.example/callback\n  \
                       doorward application update grafana --allow-group contractors --remove-user bob\n  \
                       doorward application update grafana --consent expiring:30d --access-token-lifetime 10m"
     )]
@@ -254,7 +254,7 @@ pub(crate) struct Client {
     /// Lifetime of refresh tokens, counted anew at each use [default: 30d]
     #[arg(long, value_name = "DURATION")]
     refresh_token_lifetime: Option<Lifetime>,
-    /// Lifetime of ID tokens, 1s to 1d
+    /// Lifetime of ID tokens, 1s to 1d [default: 30m]
     #[arg(long, value_name = "DURATION")]
     id_token_lifetime: Option<Lifetime>,
     /// Whether claims about the person stand in the ID token too

@@ -19,7 +19,7 @@ pub(crate) enum Key {
     List,
     /// Makes new keys: published at once, signing after a day; the old ones stay published until their tokens have ended
     #[command(
-        after_help = "Examples:\n  doorward key rotate                         every algorithm\n  doorward key rotate --algorithm RS256 --now   signs at once; clients that cache keys may fail for a while"
+        after_help = "Examples:\n  doorward key rotate                            every algorithm\n  doorward key rotate --algorithm RS256 --now    signs at once: for keys that leaked"
     )]
     Rotate(Rotate),
     /// Takes a key out at once: tokens that it signed are refused from now on

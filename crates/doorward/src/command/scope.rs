@@ -14,7 +14,7 @@ use crate::out::{cells, facts};
 pub(crate) enum Scope {
     /// Makes a scope, or replaces the claims of one
     #[command(
-        after_help = "Examples:\n  doorward scope create department --claim department=user.attributes.department --description \"Your department\"\n  \
+        after_help = "Examples:\n  doorward scope create department --description \"Your department\" \\\n      --claim department=user.attributes.department\n  \
                       doorward scope create roles --claim roles=group.attributes.role --claim quota=attributes.quota\n\nSources: \
                       user.FIELD, user.attributes.PATH, groups, group.attributes.PATH, attributes.PATH (groups, then the user on \
                       top), or a constant as JSON. Allow the scope with `doorward application update … --scope`."

@@ -17,7 +17,7 @@ use crate::out::{ask_password, cell, cells, facts, secret_from_stdin};
 pub(crate) enum User {
     /// Makes a user
     #[command(
-        after_help = "Examples:\n  doorward user create alice --email alice@example.org --name \"Alice\" --password-stdin --group staff < password.txt\n  \
+        after_help = "Examples:\n  doorward user create alice --email alice@example.org --name \"Alice\" --group staff \\\n      --password-stdin < password.txt\n  \
                       doorward user create backup-job --kind service\n  \
                       doorward user create bob --attribute department=\\\"sales\\\" --attribute quota=10 --json\n\nWithout a \
                       password the user cannot sign in; `doorward user password` sets one later."

@@ -102,6 +102,37 @@ fn bootstrap_variables_make_the_administrator_once() {
 }
 
 #[test]
+fn servers_that_start_together_on_a_new_folder_make_one_administrator() {
+    let place = Place::new()
+        .with_env("DOORWARD_BOOTSTRAP_USERNAME", "root")
+        .with_env("DOORWARD_BOOTSTRAP_PASSWORD", PASSWORD);
+    let servers = [place.serve(&[]), place.serve(&[]), place.serve(&[])];
+    let made = servers
+        .iter()
+        .filter(|server| {
+            server.answers("/-/health/ready/", 200);
+            server.eventually(|| {
+                let log = server.log();
+                let made = log.contains("administrator `root`");
+                (made || log.contains("ignored")).then_some(made)
+            })
+        })
+        .count();
+    assert_eq!(made, 1);
+    assert_eq!(place.json(&["user", "list"]).as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_bootstrap_password_that_is_no_good_is_one_sentence_that_names_the_variables() {
+    let place = Place::new().with_env("DOORWARD_BOOTSTRAP_PASSWORD", "password");
+    let listen = format!("127.0.0.1:{}", free_port());
+    place
+        .run(&["serve", "--listen", &listen])
+        .failed(1, &["DOORWARD_BOOTSTRAP", "password"]);
+    assert_eq!(place.json(&["user", "list"]), Value::Array(Vec::new()));
+}
+
+#[test]
 fn an_address_that_is_taken_is_one_sentence() {
     let place = Place::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
