@@ -172,6 +172,7 @@ pub(crate) fn run(workspace: &Workspace, depth: Depth, programs: Build) -> Resul
         raw: raw_rates(workspace, depth, &door)?,
         resources,
         peer_version: peer.version.clone(),
+        version: version(workspace, &program)?,
     };
     door.server.forget_peak()?;
     for round in 0..=depth.rounds() {
@@ -248,6 +249,12 @@ fn empty_server(workspace: &Workspace) -> Result<Empty, String> {
     command.arg(format!("127.0.0.1:{port}"));
     let log = workspace.path("target/bench/empty.log");
     Ok(Empty(Server::start(&mut command, port, "/", &log)?))
+}
+
+/// What the program says of itself: version, commit.
+fn version(workspace: &Workspace, program: &Path) -> Result<String, String> {
+    let said = workspace.run(&program.display().to_string(), &["--version"])?;
+    Ok(said.trim().trim_start_matches("doorward ").to_owned())
 }
 
 /// One thread of the library alone, with the parameters that the server hashes with.

@@ -14,6 +14,8 @@ pub(crate) struct Figures {
     pub(crate) raw: Raw,
     pub(crate) resources: Resources,
     pub(crate) peer_version: String,
+    /// Version and commit, as the program itself says.
+    pub(crate) version: String,
 }
 
 /// The crypto library alone, on one thread.
@@ -54,7 +56,7 @@ pub(crate) fn median(numbers: &[f64]) -> f64 {
 pub(crate) fn page(workspace: &Workspace, depth: Depth, figures: &Figures) -> String {
     let mut text = String::from("# Performance\n\nWritten by `cargo xtask bench --full`. Do not edit.\n");
     text.push_str(&method(depth, figures));
-    text.push_str(&machine(workspace));
+    text.push_str(&machine(workspace, &figures.version));
     text.push_str(&targets(figures));
     text.push_str(&requests(figures));
     text.push_str(&raw(&figures.raw));
@@ -84,7 +86,7 @@ fn method(depth: Depth, figures: &Figures) -> String {
     )
 }
 
-fn machine(workspace: &Workspace) -> String {
+fn machine(workspace: &Workspace, version: &str) -> String {
     let file = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let after = |text: &str, key: &str| {
         let line = text
@@ -108,13 +110,12 @@ fn machine(workspace: &Workspace) -> String {
         "
 ## Machine
 
-{processors} processors ({model}), memory {memory}, Linux {kernel}, {compiler}, commit {commit}.
+{processors} processors ({model}), memory {memory}, Linux {kernel}, {compiler}. Measured: Doorward {version}.
 ",
         model = after(&cpuinfo, "model name"),
         memory = after(&file("/proc/meminfo"), "MemTotal"),
         kernel = file("/proc/sys/kernel/osrelease").trim(),
         compiler = said("rustc", &["--version"]),
-        commit = said("git", &["rev-parse", "--short", "HEAD"]),
     )
 }
 
