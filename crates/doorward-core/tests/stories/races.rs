@@ -173,3 +173,182 @@ async fn applications_changed_at_once_end_in_the_picture_that_is_stored() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn saving_the_own_profile_does_not_undo_being_switched_off() {
+    each_app(async |app| {
+        for round in 0..10 {
+            let name = format!("user{round}");
+            let user = app.person(&name).await;
+            let browser = app.sign_in(&name).await;
+            let visit = browser.visit().await.unwrap();
+            let saves = at_once(12, |n| {
+                let (door, visit, origin) = (app.doorward.clone(), visit.clone(), browser.origin.clone());
+                async move {
+                    if n == 6 {
+                        let off = doorward_core::admin::users::UserChange {
+                            active: Some(false),
+                            email: Some(None),
+                            ..Default::default()
+                        };
+                        no_fault("switch off", &door.update_user(user.id, &off).await);
+                        return;
+                    }
+                    let name = format!("name {n}");
+                    let saved = door.change_profile(&visit, &name, None, &origin).await;
+                    no_fault("profile", &saved);
+                }
+            });
+            done(saves).await;
+            let now = app.doorward.find_user(&name).await.unwrap();
+            assert!(!now.active && now.email.is_none(), "round {round}: {now:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_group_taken_out_of_an_audience_stays_out_whatever_else_is_edited() {
+    each_app(async |app| {
+        use doorward_core::admin::applications::ApplicationChange;
+        use doorward_core::admin::groups::GroupChange;
+        app.group("staff").await;
+        let team = app.group("team").await;
+        for round in 0..10 {
+            let client = app
+                .oidc_client(&format!("app{round}"), |change| {
+                    change.everyone = Some(false);
+                    change.allow_groups = vec!["staff".into()];
+                })
+                .await;
+            let superuser = GroupChange {
+                superuser: Some(true),
+                ..Default::default()
+            };
+            app.doorward.update_group(team.id, &superuser).await.unwrap();
+            let edits = at_once(12, |n| {
+                let (door, id) = (app.doorward.clone(), client.application.id);
+                async move {
+                    let mut change = ApplicationChange::default();
+                    let mut group = GroupChange::default();
+                    if n == 6 {
+                        change.deny_groups = vec!["staff".into()];
+                        group.superuser = Some(false);
+                    } else {
+                        change.name = Some(format!("name {n}"));
+                        group.attributes.insert("n".into(), n.into());
+                    }
+                    no_fault("application", &door.update_application(id, &change).await);
+                    no_fault("group", &door.update_group(team.id, &group).await);
+                }
+            });
+            done(edits).await;
+            let now = app.doorward.find_application(&client.application.slug).await;
+            assert!(now.unwrap().audience.is_empty(), "round {round}");
+            let now = app.doorward.find_group("team").await.unwrap();
+            assert!(!now.superuser, "round {round}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_code_of_an_ended_session_can_be_redeemed() {
+    each_app(async |app| {
+        app.person("alice").await;
+        let client = app.oidc_client("grafana", |_| {}).await;
+        for _ in 0..10 {
+            let browser = app.sign_in("alice").await;
+            let visit = browser.visit().await.unwrap();
+            let tasks = at_once(10, |n| {
+                let (app, client, browser) = (app.clone(), client.clone(), browser.clone());
+                let visit = visit.clone();
+                async move {
+                    if n == 5 {
+                        let out = app.doorward.sign_out(&visit, &browser.origin).await;
+                        no_fault("sign-out", &out);
+                        return None;
+                    }
+                    let asked = client.ask();
+                    let call = doorward_core::authorize::Call {
+                        params: asked.params.clone(),
+                        visit: Some(&visit),
+                        browser: &browser.id,
+                        origin: &browser.origin,
+                    };
+                    let outcome = app.doorward.authorize(call).await.unwrap();
+                    match outcome {
+                        doorward_core::authorize::Outcome::Return(_) => {
+                            let back = doorward_testkit::back(&outcome);
+                            Some((back.get("code").unwrap().to_owned(), asked))
+                        }
+                        _ => None,
+                    }
+                }
+            });
+            for (code, asked) in done(tasks).await.into_iter().flatten() {
+                let late = client.redeem(&code, &asked).await;
+                assert!(late.is_err(), "a code outlived its session");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_session_by_the_old_password_survives_its_change() {
+    each_app(async |app| {
+        for round in 0..8_u8 {
+            let name = format!("user{round}");
+            app.person(&name).await;
+            let owner = app.sign_in(&name).await;
+            let visit = owner.visit().await.unwrap();
+            let tasks = at_once(8, |n| {
+                let n = u8::try_from(n).unwrap();
+                let mut browser = app.browser().at([203, 0, round, n]);
+                let (door, visit, name) = (app.doorward.clone(), visit.clone(), name.clone());
+                async move {
+                    if n == 2 {
+                        let changed = door
+                            .change_password(&visit, PASSWORD, "another good one", &browser.origin)
+                            .await;
+                        changed.unwrap();
+                    } else {
+                        no_fault("sign-in", &browser.sign_in(&name, PASSWORD).await);
+                    }
+                    browser
+                }
+            });
+            for browser in done(tasks).await {
+                assert!(browser.visit().await.is_none(), "round {round}");
+            }
+            assert!(owner.visit().await.is_some());
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn fifty_guesses_at_the_own_password_do_not_slip_through() {
+    each_app(async |app| {
+        app.person("alice").await;
+        let browser = app.sign_in("alice").await;
+        let visit = browser.visit().await.unwrap();
+        let tasks = at_once(50, |n| {
+            let (door, visit, origin) = (app.doorward.clone(), visit.clone(), browser.origin.clone());
+            async move {
+                let guess = format!("guess {n}");
+                let result = door
+                    .change_password(&visit, &guess, "another good one", &origin)
+                    .await;
+                crate::reason(result)
+            }
+        });
+        let reasons = done(tasks).await;
+        let compared = reasons
+            .iter()
+            .filter(|reason| **reason == doorward_domain::Reason::WrongCredentials);
+        assert!(compared.count() <= 5, "{reasons:?}");
+    })
+    .await;
+}
