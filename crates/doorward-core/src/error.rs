@@ -35,6 +35,8 @@ pub struct Refused {
     pub code: Option<Code>,
     /// Seconds until trying again makes sense.
     pub retry_after: Option<u32>,
+    /// Name of the application it is about, when known.
+    pub application: Option<String>,
     /// For administrators only: what was given and what was expected.
     pub details: Vec<(&'static str, String)>,
 }
@@ -47,6 +49,7 @@ impl Refused {
             reason,
             code: None,
             retry_after: None,
+            application: None,
             details: Vec::new(),
         }
     }

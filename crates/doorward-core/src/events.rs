@@ -158,22 +158,28 @@ impl Doorward {
             .map(|ip| doorward_domain::network::Network::of(ip).to_string())
             .unwrap_or_default();
         let key = format!("{reason}/{:?}/{network}", about.application);
+        let directory = self.directory();
+        let application = about.application.and_then(|id| directory.application(id));
+        let bare = Refused {
+            application: application.map(|application| application.name.clone()),
+            ..Refused::bare(reason)
+        };
         if let Allowed::Repeat(code) = self.inner.refusals.ask(&key, now) {
-            return Refused {
-                code,
-                ..Refused::bare(reason)
-            };
+            return Refused { code, ..bare };
         }
         match self.write_refusal(reason, about, origin, now).await {
             Ok(refused) => {
                 if let Some(code) = &refused.code {
                     self.inner.refusals.wrote(&key, code);
                 }
-                refused
+                Refused {
+                    code: refused.code,
+                    ..bare
+                }
             }
             Err(error) => {
                 tracing::warn!(%error, %reason, "a refusal could not be recorded");
-                Refused::bare(reason)
+                bare
             }
         }
     }

@@ -4,7 +4,12 @@ use serde::Serialize;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use doorward_store::Store;
+
 use crate::Doorward;
+
+/// How long the answer of the database to a readiness probe stays good, in microseconds.
+const PING_EVERY: u64 = 1_000_000;
 
 /// The latest word on the database.
 #[derive(Default)]
@@ -14,6 +19,9 @@ pub struct Status {
     prepared: AtomicBool,
     /// The first start's work is done too: others may rely on the program.
     started: AtomicBool,
+    /// When the database was last asked, in monotonic microseconds, and what was wrong. Held while it is asked, so that any
+    /// number of probes cost one question.
+    pinged: tokio::sync::Mutex<Option<(u64, Option<String>)>>,
 }
 
 /// Answer of the readiness probe.
@@ -30,7 +38,7 @@ pub struct Readiness {
 }
 
 impl Doorward {
-    /// Asks the database.
+    /// Asks the database, at most once a second.
     pub async fn readiness(&self) -> Readiness {
         let started = self.inner.status.started.load(Ordering::Acquire);
         let Some(store) = self.inner.store.get().filter(|_| started) else {
@@ -48,24 +56,26 @@ impl Doorward {
                 schema: None,
             };
         };
-        match store.ping().await {
-            Ok(()) => {
-                self.inner.metrics.database_up.set(1);
-                Readiness {
-                    ready: true,
-                    reason: None,
-                    schema: Some(store.schema_version()),
-                }
-            }
-            Err(error) => {
-                self.inner.metrics.database_up.set(0);
-                Readiness {
-                    ready: false,
-                    reason: Some(error.to_string()),
-                    schema: Some(store.schema_version()),
-                }
-            }
+        let reason = self.ping(store).await;
+        Readiness {
+            ready: reason.is_none(),
+            reason,
+            schema: Some(store.schema_version()),
         }
+    }
+
+    /// What is wrong with the database, as of at most [`PING_EVERY`] ago.
+    async fn ping(&self, store: &Store) -> Option<String> {
+        let mut pinged = self.inner.status.pinged.lock().await;
+        if let Some((at, reason)) = pinged.as_ref()
+            && self.monotonic_micros().saturating_sub(*at) < PING_EVERY
+        {
+            return reason.clone();
+        }
+        let reason = store.ping().await.err().map(|error| error.to_string());
+        self.inner.metrics.database_up.set(i64::from(reason.is_none()));
+        *pinged = Some((self.monotonic_micros(), reason.clone()));
+        reason
     }
 
     pub(crate) fn report_trouble(&self, trouble: Option<String>) {

@@ -49,11 +49,14 @@ impl Doorward {
                     }
                 }
             }
-            let next = store.read().next_job_at().await.ok().flatten();
-            let wait = next.map_or(HOUSEKEEPING, |at| {
-                let millis = at.millis_since(self.now()).clamp(1_000, 3_600_000);
-                Duration::from_millis(millis.unsigned_abs())
-            });
+            let wait = match store.read().next_job_at().await {
+                Ok(Some(at)) => {
+                    let millis = at.millis_since(self.now()).clamp(1_000, 3_600_000);
+                    Duration::from_millis(millis.unsigned_abs())
+                }
+                Ok(None) => HOUSEKEEPING,
+                Err(_) => Duration::from_secs(2),
+            };
             // Waiting ends early when a job is added or one ends.
             tokio::select! {
                 () = wake.woken() => {}

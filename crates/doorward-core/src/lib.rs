@@ -8,6 +8,8 @@ pub mod attempts;
 pub mod authorize;
 pub mod client_auth;
 pub mod device;
+pub mod documents;
+pub mod dpop;
 pub mod error;
 pub mod events;
 pub mod explain;
@@ -104,6 +106,7 @@ struct Inner {
     refusals: events::Limiter,
     inflight: sign_in::Inflight,
     fetched_keys: client_auth::JwksCache,
+    allowances: client_auth::Allowances,
     metrics: metrics::Metrics,
     status: health::Status,
 }
@@ -138,6 +141,7 @@ impl Doorward {
                 refusals: events::Limiter::default(),
                 inflight: sign_in::Inflight::default(),
                 fetched_keys: client_auth::JwksCache::default(),
+                allowances: client_auth::Allowances::default(),
                 metrics,
                 status: health::Status::default(),
             }),

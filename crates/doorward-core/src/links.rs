@@ -21,7 +21,7 @@ const SETUP: &str = "setup";
 const RECOVER: &str = "recover";
 /// Name of the superuser group that exists from the first start.
 pub const ADMINISTRATORS: &str = "administrators";
-const SETUP_LIFETIME: Lifetime = Lifetime::from_days(365);
+const SETUP_LIFETIME: Lifetime = Lifetime::from_days(30);
 const RECOVER_LIFETIME: Lifetime = Lifetime::from_minutes(60);
 
 /// Answers of the set-up page.
@@ -60,12 +60,11 @@ impl Doorward {
             .is_none())
     }
 
-    /// Mints the set-up link; older ones stop working.
+    /// Mints the set-up link. Those of other replicas and earlier starts work too, until the first of them is used.
     pub(crate) async fn new_setup_link(&self) -> Result<String> {
         let now = self.now();
         let minted = Opaque::mint(TokenKind::Setup, &self.random());
         let tx = self.store()?.begin().await?;
-        tx.withdraw_links(SETUP).await?;
         tx.add_link(
             token::digest(minted.text()).bytes(),
             SETUP,
@@ -269,6 +268,7 @@ impl Doorward {
         // Only now is it known whose link it is; a password that is refused here leaves the link unspent.
         crate::passwords::check_new(password, &record.username, record.email.as_deref())
             .map_err(Error::Invalid)?;
+        tx.lock_user(user).await?;
         tx.set_password(user, &hash, now).await?;
         self.close_all(&tx, user, None, "recovered", now).await?;
         tx.end_families_of_user(user, "recovered", now).await?;

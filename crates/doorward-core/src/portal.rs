@@ -130,6 +130,7 @@ impl Doorward {
         }
         let hash = self.prepare_password(user, new).await?;
         let tx = self.store()?.begin().await?;
+        tx.lock_user(user.id).await?;
         tx.set_password(user.id, &hash, now).await?;
         tx.clear_failures(&[key]).await?;
         let others = self
@@ -195,6 +196,7 @@ impl Doorward {
             crate::admin::check_locale(locale)?;
         }
         let tx = self.store()?.begin().await?;
+        tx.serialise("administration").await?;
         let Some(mut user) = tx.user(visit.person.user.id).await? else {
             return Err(Error::NotFound("the user is gone".into()));
         };

@@ -319,7 +319,7 @@ impl Doorward {
             ..About::default()
         };
         // Failures are always counted; how many are also told as events has a lid.
-        let key = format!("wrong {}", keys.place);
+        let key = format!("wrong {}", keys.network);
         let code = match self.inner.refusals.ask(&key, now) {
             Allowed::Repeat(code) => code,
             Allowed::Write => {
@@ -353,7 +353,9 @@ impl Doorward {
             methods: vec!["pwd".to_owned()],
         };
         let tx = self.store()?.begin().await?;
-        // Hashing took a while: the user and the password must still be the ones that were looked at.
+        // Hashing took a while: the user and the password must still be the ones that were looked at, and stay so until this
+        // is committed.
+        tx.lock_user(user.id).await?;
         let current = tx.user_with_groups(user.id).await?;
         let hash = tx.password_hash(user.id).await?;
         let Some((record, direct)) = current.filter(|_| hash.as_deref() == proved.hash) else {

@@ -158,7 +158,8 @@ impl Doorward {
             if !open || !empty {
                 return Ok(Greeting::BootstrapIgnored);
             }
-            return self.bootstrap(bootstrap).await.map(Greeting::Bootstrapped);
+            let made = self.bootstrap(bootstrap).await?;
+            return Ok(made.map_or(Greeting::SetUp, Greeting::Bootstrapped));
         }
         if !open {
             return Ok(Greeting::SetUp);
@@ -166,7 +167,7 @@ impl Doorward {
         Ok(Greeting::SetupLink(self.new_setup_link().await?))
     }
 
-    async fn bootstrap(&self, bootstrap: &Bootstrap) -> Result<String> {
+    async fn bootstrap(&self, bootstrap: &Bootstrap) -> Result<Option<String>> {
         let username = bootstrap.username.clone().unwrap_or_else(|| "admin".into());
         let new = NewUser {
             name: username.clone(),
@@ -179,9 +180,8 @@ impl Doorward {
         let now = self.now();
         let tx = self.store()?.begin().await?;
         if !tx.put_instance_once(setting::SETUP_DONE, "true").await? {
-            return Err(Error::Invalid(
-                "another replica was set up at the same moment".into(),
-            ));
+            // Another replica was faster; this one has nothing left to do.
+            return Ok(None);
         }
         let user = self.add_administrator(&tx, user, hash.as_deref()).await?;
         if let Some(token) = &bootstrap.token {
@@ -211,7 +211,7 @@ impl Doorward {
             .await?;
         tx.commit().await?;
         self.refresh_directory_now(now).await?;
-        Ok(user.username)
+        Ok(Some(user.username))
     }
 }
 

@@ -74,13 +74,14 @@ pub fn check(
 }
 
 /// Is `next` a place on this very server? Only a path that begins with one slash is; everything a browser might read as
-/// another host (`//host`, `/\host`, control characters) is not.
+/// another host (`//host`, `/\host`, control characters) is not, nor is what no header can carry (anything beyond ASCII).
 #[must_use]
 pub fn is_local(next: &str) -> bool {
     let mut bytes = next.bytes();
     bytes.next() == Some(b'/')
         && !matches!(bytes.next(), Some(b'/' | b'\\'))
         && next.len() <= 16_384
+        && next.is_ascii()
         && !next.chars().any(|c| c.is_control() || c == '\\')
 }
 
@@ -137,6 +138,7 @@ mod tests {
             "/a\nb",
             "/a\\b",
             " /a",
+            "/\u{e4}",
         ] {
             assert!(!is_local(bad), "{bad:?}");
         }

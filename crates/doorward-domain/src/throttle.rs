@@ -103,7 +103,8 @@ pub fn judge(counts: &Counts, now: Timestamp) -> Verdict {
             until,
         };
     }
-    if counts.network.fresh(now) >= FREE_FOR_NETWORK {
+    let ahead = counts.network.last_millis > now.plus(NETWORK_INTERVAL).millis();
+    if counts.network.fresh(now) >= FREE_FOR_NETWORK && !ahead {
         let until =
             Timestamp::from_millis(counts.network.last_millis.min(now.millis())).plus(NETWORK_INTERVAL);
         if now < until {
@@ -118,6 +119,10 @@ pub fn judge(counts: &Counts, now: Timestamp) -> Verdict {
 
 /// Exponential back-off from the first failure beyond `free`: 1 s, 2 s, 4 s … up to `longest`.
 fn wait(failures: Failures, free: u32, longest: Lifetime, now: Timestamp) -> Option<Timestamp> {
+    // Counted by a clock that was further ahead than the longest wait: such a stamp keeps nobody out.
+    if failures.last_millis > now.plus(longest).millis() {
+        return None;
+    }
     let beyond = failures.fresh(now).checked_sub(free)?;
     let millis = 1000_i64
         .checked_shl(beyond.min(20))

@@ -46,6 +46,15 @@ impl Tx {
         self.advance(counter, 1).await
     }
 
+    /// Makes transactions that name the same thing wait for each other until they commit: what is read afterwards is what the
+    /// one before left behind. On SQLite all transactions do so anyway. 1 query.
+    ///
+    /// # Errors
+    /// See [`Conn::find_instance`].
+    pub async fn serialise(&self, what: &str) -> Result<()> {
+        self.advance(what, 0).await.map(|_| ())
+    }
+
     /// Moves a counter by `steps` and tells its new value.
     pub(crate) async fn advance(&self, counter: &str, steps: i64) -> Result<i64> {
         let upsert = sql("INSERT INTO counters(name, value) VALUES ($1, $2)

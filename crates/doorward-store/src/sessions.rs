@@ -127,6 +127,17 @@ impl Tx {
         Ok(())
     }
 
+    /// Keeps a session from being ended until this transaction ends; false when it is not live at `now`. 1 query.
+    ///
+    /// # Errors
+    /// See [`Conn::session_by_digest`].
+    pub async fn lock_session(&self, id: SessionId, now: Timestamp) -> Result<bool> {
+        let query = sql(
+            "UPDATE sessions SET last_seen_at = last_seen_at WHERE id = $1 AND ended_at IS NULL AND expires_at > $2",
+        );
+        Ok(self.run(query.bind(id).bind(now)).await? > 0)
+    }
+
     /// Ends a session; false when it had ended or is unknown. 1 query.
     ///
     /// # Errors

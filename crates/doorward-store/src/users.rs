@@ -370,6 +370,15 @@ impl Tx {
         Ok(())
     }
 
+    /// Keeps others from changing the user until this transaction ends; false when there is no such user. 1 query.
+    ///
+    /// # Errors
+    /// See [`Conn::user`].
+    pub async fn lock_user(&self, user: UserId) -> Result<bool> {
+        let query = sql("UPDATE users SET updated_at = updated_at WHERE id = $1");
+        Ok(self.run(query.bind(user)).await? > 0)
+    }
+
     /// Records that the user signed in. 1 query.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, PRAGMA,
+    ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, PRAGMA,
     RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, StatusCode};
@@ -23,7 +23,12 @@ pub(crate) struct Reply {
     status: StatusCode,
     headers: HeaderMap,
     body: Body,
+    noted: Option<Noted>,
 }
+
+/// Code of the refusal or incident that an answer shows; goes into the request's line in the log.
+#[derive(Clone, Debug)]
+pub(crate) struct Noted(pub(crate) String);
 
 /// Where the forms of a page may lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +45,7 @@ impl Reply {
             status,
             headers: HeaderMap::new(),
             body,
+            noted: None,
         }
     }
 
@@ -77,17 +83,6 @@ impl Reply {
         reply
     }
 
-    /// JSON that anybody may cache for `seconds`.
-    pub(crate) fn public_json(value: &Value, seconds: u32) -> Self {
-        let mut reply = Self::new(StatusCode::OK, Body::from(value.to_string()));
-        reply.set(CONTENT_TYPE, "application/json");
-        let cache = HeaderValue::from_str(&format!("public, max-age={seconds}"));
-        if let Ok(cache) = cache {
-            reply.headers.insert(CACHE_CONTROL, cache);
-        }
-        reply
-    }
-
     /// Bytes as they are.
     pub(crate) fn bytes(status: StatusCode, kind: &'static str, bytes: impl Into<Body>) -> Self {
         let mut reply = Self::new(status, bytes.into());
@@ -104,10 +99,10 @@ impl Reply {
     pub(crate) fn see(location: &str) -> Self {
         let mut reply = Self::empty(StatusCode::SEE_OTHER);
         reply.set(CACHE_CONTROL, "no-store");
-        if let Ok(location) = HeaderValue::from_str(location) {
-            reply.headers.insert(LOCATION, location);
-        }
-        reply
+        // A place that no header can hold is no place; nobody is left on an empty page.
+        let location =
+            HeaderValue::from_str(location).unwrap_or_else(|_| HeaderValue::from_static("/if/user/"));
+        reply.value(LOCATION, location)
     }
 
     pub(crate) fn set(&mut self, name: HeaderName, value: &'static str) {
@@ -118,6 +113,24 @@ impl Reply {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.insert(name, value);
         }
+        self
+    }
+
+    /// Sets a header whose value is at hand.
+    pub(crate) fn value(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// Says how to prove who one is; scripts of other sites may read it too.
+    pub(crate) fn challenge(mut self, challenge: &str) -> Self {
+        self.set(ACCESS_CONTROL_EXPOSE_HEADERS, "WWW-Authenticate");
+        self.header(WWW_AUTHENTICATE, challenge)
+    }
+
+    /// The code that the answer shows, for the log.
+    fn noted(mut self, code: Option<&str>) -> Self {
+        self.noted = code.map(|code| Noted(code.to_owned()));
         self
     }
 
@@ -141,6 +154,9 @@ impl IntoResponse for Reply {
         let mut response = Response::new(self.body);
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;
+        if let Some(noted) = self.noted {
+            response.extensions_mut().insert(noted);
+        }
         response
     }
 }
@@ -270,21 +286,49 @@ fn said<'a>(ask: &'a Ask, failure: &'a Failure) -> Said<'a> {
     }
 }
 
-/// The failure as a page. Administrators see the inputs.
-pub(crate) async fn failure_page(ask: &Ask, failure: &Failure, application: Option<&str>) -> Reply {
-    let said = said(ask, failure);
+impl Said<'_> {
+    /// The rule that refused; none for what is no refusal, or not the caller's.
+    fn reason(&self) -> Option<Reason> {
+        match self.trouble {
+            Trouble::Refused(reason) => Some(reason),
+            Trouble::Misconfigured { .. } => Some(Reason::ForeignOrigin),
+            _ => None,
+        }
+    }
+
+    fn detail(&self, name: &str) -> Option<&str> {
+        let found = self.details.iter().find(|(key, _)| *key == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// Every refusal leads to its reason: one that nobody recorded is recorded now.
+    async fn record(&mut self, ask: &Ask) {
+        let (None, Some(reason)) = (&self.code, self.reason()) else {
+            return;
+        };
+        let refused = ask
+            .app
+            .doorward
+            .refuse_shown(reason, self.detail("problem"), ask.origin())
+            .await;
+        self.code = refused.code.as_ref().map(ToString::to_string);
+    }
+}
+
+/// The failure as a page. Administrators see the inputs. `again` is where trying again leads, when not to this very address.
+pub(crate) async fn failure_page(ask: &Ask, failure: &Failure, again: Option<&str>) -> Reply {
+    let mut said = said(ask, failure);
+    said.record(ask).await;
     let language = ask.language(None);
-    let visit = ask.visit().await.ok().flatten();
+    // While the database is away nobody waits for it twice.
+    let visit = match failure {
+        Failure::Core(Error::Fault(fault)) if fault.unavailable => None,
+        _ => ask.visit().await.ok().flatten(),
+    };
     let administrator = visit.as_ref().is_some_and(|visit| visit.person.superuser);
     let rule = match said.trouble {
         Trouble::Refused(reason) => doorward_core::explain::sentence(reason),
         _ => "",
-    };
-    let find = |name: &str| {
-        said.details
-            .iter()
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| value.as_str())
     };
     let known = ["redirect_uri", "nearest_registered", "post_logout_redirect_uri"];
     let inputs: Vec<(&str, &str)> = said
@@ -295,8 +339,10 @@ pub(crate) async fn failure_page(ask: &Ask, failure: &Failure, application: Opti
         .collect();
     let details = administrator.then(|| RefusalDetails {
         rule,
-        given: find("redirect_uri").or_else(|| find("post_logout_redirect_uri")),
-        nearest: find("nearest_registered"),
+        given: said
+            .detail("redirect_uri")
+            .or_else(|| said.detail("post_logout_redirect_uri")),
+        nearest: said.detail("nearest_registered"),
         inputs: &inputs,
     });
     let retriable = matches!(
@@ -304,12 +350,20 @@ pub(crate) async fn failure_page(ask: &Ask, failure: &Failure, application: Opti
         Trouble::Refused(Reason::AttemptExpired | Reason::CookiesMissing | Reason::Busy)
             | Trouble::Unavailable
     );
+    let application = match failure {
+        Failure::Core(Error::Refused(refused)) => refused.application.as_deref(),
+        _ => None,
+    };
     let view = Refusal {
         trouble: said.trouble,
         application,
         code: said.code.as_deref(),
         wait_seconds: said.retry_after.map(u64::from),
-        retry: if retriable { Link::local(ask.here()) } else { None },
+        retry: if retriable {
+            Link::local(again.unwrap_or(ask.here()))
+        } else {
+            None
+        },
         details,
     };
     let name = visit.as_ref().map(|visit| visit.person.user.name.clone());
@@ -321,7 +375,7 @@ pub(crate) async fn failure_page(ask: &Ask, failure: &Failure, application: Opti
     let html = view
         .render(&page)
         .unwrap_or_else(|_| "<!doctype html><title>Error</title><p>Error".to_owned());
-    let reply = Reply::page(said.status, html, Forms::Here);
+    let reply = Reply::page(said.status, html, Forms::Here).noted(said.code.as_deref());
     match said.retry_after {
         Some(seconds) => reply.header(RETRY_AFTER, &seconds.to_string()),
         None => reply,
@@ -329,68 +383,61 @@ pub(crate) async fn failure_page(ask: &Ask, failure: &Failure, application: Opti
 }
 
 /// The failure as the JSON of an OAuth endpoint (RFC 6749 section 5.2).
-pub(crate) fn failure_json(ask: &Ask, failure: &Failure) -> Reply {
-    let tell = |status: StatusCode, error: &str, description: &str| {
-        Reply::json(
-            status,
-            &json!({ "error": error, "error_description": description }),
-        )
-        .cors()
+pub(crate) async fn failure_json(ask: &Ask, failure: &Failure) -> Reply {
+    if let Failure::Core(Error::Protocol(error)) = failure {
+        return protocol(ask, error);
+    }
+    let mut said = said(ask, failure);
+    said.record(ask).await;
+    let problem = said.detail("problem").map(doorward_oidc::error::describe);
+    let incident = said.code.as_deref().unwrap_or_default();
+    let (error, text) = match failure {
+        Failure::Core(Error::Refused(refused)) if refused.reason == Reason::Busy => {
+            ("temporarily_unavailable", "the server is busy".to_owned())
+        }
+        Failure::Core(Error::Refused(refused)) => ("access_denied", refused.reason.as_str().to_owned()),
+        Failure::Core(Error::Invalid(_) | Error::NotFound(_)) | Failure::Parameters(_) => {
+            ("invalid_request", problem.unwrap_or_default())
+        }
+        Failure::TooLarge => ("invalid_request", "the body is too large".to_owned()),
+        Failure::NotFound | Failure::SetupClosed => ("invalid_request", "nothing lives here".to_owned()),
+        _ if said.status == StatusCode::SERVICE_UNAVAILABLE => {
+            ("temporarily_unavailable", "the server failed".to_owned())
+        }
+        _ => ("server_error", "the server failed".to_owned()),
     };
-    match failure {
-        Failure::Core(Error::Protocol(error)) => protocol(ask, error),
-        Failure::Core(Error::Refused(refused)) if refused.reason == Reason::Busy => tell(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "temporarily_unavailable",
-            "the server is busy",
-        )
-        .header(RETRY_AFTER, "2"),
-        Failure::Core(Error::Refused(refused)) => {
-            tell(StatusCode::BAD_REQUEST, "access_denied", refused.reason.as_str())
-        }
-        Failure::Core(Error::Invalid(problem) | Error::NotFound(problem)) => {
-            tell(StatusCode::BAD_REQUEST, "invalid_request", problem)
-        }
-        Failure::Parameters(problem) => tell(
-            StatusCode::BAD_REQUEST,
-            "invalid_request",
-            &doorward_oidc::error::describe(problem),
-        ),
-        Failure::TooLarge => tell(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "invalid_request",
-            "the body is too large",
-        ),
-        Failure::NotFound | Failure::SetupClosed => {
-            tell(StatusCode::NOT_FOUND, "invalid_request", "nothing lives here")
-        }
-        other => {
-            let said = said(ask, other);
-            let incident = said.code.unwrap_or_default();
-            let description = format!("the server failed; incident {incident}");
-            let error = if said.status == StatusCode::SERVICE_UNAVAILABLE {
-                "temporarily_unavailable"
-            } else {
-                "server_error"
-            };
-            let reply = tell(said.status, error, &description);
-            if said.retry_after.is_some() {
-                reply.header(RETRY_AFTER, "5")
-            } else {
-                reply
-            }
-        }
+    let description = match (incident, said.reason()) {
+        ("", _) => text,
+        (code, Some(_)) => format!("{text} ({code})"),
+        (incident, None) => format!("{text}; incident {incident}"),
+    };
+    let body = json!({ "error": error, "error_description": description });
+    let reply = Reply::json(said.status, &body)
+        .cors()
+        .noted(said.code.as_deref());
+    match (said.retry_after, error) {
+        (Some(seconds), _) => reply.header(RETRY_AFTER, &seconds.to_string()),
+        (None, "temporarily_unavailable") => reply.header(RETRY_AFTER, "2"),
+        (None, _) => reply,
     }
 }
 
 fn protocol(ask: &Ask, error: &TokenError) -> Reply {
     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
-    let reply = Reply::json(status, &error.body()).cors();
+    let reply = Reply::json(status, &error.body())
+        .cors()
+        .noted(code_in(&error.description));
     match error.code {
         ErrorCode::InvalidClient if ask.authorization().is_some() => {
-            reply.header(WWW_AUTHENTICATE, "Basic realm=\"doorward\", charset=\"UTF-8\"")
+            reply.challenge("Basic realm=\"doorward\", charset=\"UTF-8\"")
         }
         ErrorCode::TemporarilyUnavailable => reply.header(RETRY_AFTER, "5"),
         _ => reply,
     }
+}
+
+/// The code at the end of a description: `… (DW-7K2M-41XQ)`.
+fn code_in(description: &str) -> Option<&str> {
+    let (_, code) = description.strip_suffix(')')?.rsplit_once('(')?;
+    code.starts_with("DW-").then_some(code)
 }

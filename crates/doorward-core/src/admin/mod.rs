@@ -1,6 +1,7 @@
 //! Administration: users, groups, applications, scopes, settings. The command line and later the console call these.
 
 pub mod applications;
+mod clients;
 pub mod groups;
 pub mod scopes;
 pub mod settings;

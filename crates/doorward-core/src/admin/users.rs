@@ -325,6 +325,8 @@ impl Doorward {
         };
         let now = self.now();
         let tx = self.store()?.begin().await?;
+        tx.serialise("administration").await?;
+        tx.lock_user(id).await?;
         let Some(mut user) = tx.user(id).await? else {
             return Err(Error::NotFound("there is no such user".into()));
         };
@@ -462,6 +464,8 @@ impl Doorward {
 
     /// Is there somebody who administers and can sign in?
     pub(crate) async fn has_administrator(&self, tx: &Tx) -> Result<bool> {
+        // Two changes at once could each think that the other administrator stays.
+        tx.serialise("administration").await?;
         let tree = GroupTree::new(tx.groups(false).await?);
         let powerful: Vec<GroupId> = tree
             .iter()

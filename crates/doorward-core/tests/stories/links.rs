@@ -72,14 +72,18 @@ async fn the_set_up_link_works_once_and_then_never_again() {
 }
 
 #[tokio::test]
-async fn a_new_set_up_link_replaces_the_older_ones() {
+async fn set_up_links_of_several_starts_work_until_the_first_of_them_is_used() {
     each_place(async |place| {
         let app = App::unopened(&place).await;
         let first = link(&app).await;
         let second = link(&app.unopened_replica()).await;
         let door = &app.doorward;
-        assert!(!door.setup_token_works(token_of(&first)).await.unwrap());
+        assert!(door.setup_token_works(token_of(&first)).await.unwrap());
         assert!(door.setup_token_works(token_of(&second)).await.unwrap());
+        door.set_up(setup(token_of(&second), "root"), &Origin::default())
+            .await
+            .unwrap();
+        assert!(!door.setup_token_works(token_of(&first)).await.unwrap());
         app.store().close().await;
     })
     .await;
