@@ -5,6 +5,9 @@
 //! code says about itself; knowledge about settings or commands does not belong here.
 
 mod cli;
+mod events;
+mod metrics;
+mod routes;
 
 use crate::workspace::Workspace;
 
@@ -26,6 +29,18 @@ const PAGES: &[Page] = &[
     Page {
         file: "docs/reference/settings.md",
         text: |_| Ok(doorward_config::reference_page()),
+    },
+    Page {
+        file: "docs/reference/events.md",
+        text: events::page,
+    },
+    Page {
+        file: "docs/reference/routes.md",
+        text: routes::page,
+    },
+    Page {
+        file: "docs/reference/metrics.md",
+        text: metrics::page,
     },
 ];
 

@@ -7,12 +7,8 @@ use crate::workspace::Workspace;
 /// Deeper than any command of ours; stops a program that lists itself.
 const DEEPEST: usize = 4;
 
-/// Builds the program and asks it for its help, command by command.
+/// Asks the program for its help, command by command.
 pub(super) fn page(workspace: &Workspace) -> Result<String, String> {
-    workspace.run(
-        "cargo",
-        &["build", "--quiet", "--locked", "--package", "doorward"],
-    )?;
     let program = program(workspace)?;
     let mut text = String::from(
         "# Command line\n\nWritten by `cargo xtask generate` from `doorward --help`. Do not edit.\n\nEvery command takes \
@@ -23,7 +19,12 @@ pub(super) fn page(workspace: &Workspace) -> Result<String, String> {
     Ok(text)
 }
 
-fn program(workspace: &Workspace) -> Result<std::path::PathBuf, String> {
+/// Builds the program and says where it is.
+pub(super) fn program(workspace: &Workspace) -> Result<std::path::PathBuf, String> {
+    workspace.run(
+        "cargo",
+        &["build", "--quiet", "--locked", "--package", "doorward"],
+    )?;
     let metadata = workspace.run(
         "cargo",
         &["metadata", "--format-version", "1", "--no-deps", "--locked"],
