@@ -26,6 +26,9 @@ pub struct Progress {
     pub selected_in: Option<SessionId>,
     /// The consent was given, in this session.
     pub consented_in: Option<SessionId>,
+    /// To what: digest of the scopes that the page showed, hex.
+    #[serde(default)]
+    pub consented_to: Option<String>,
 }
 
 /// A browser from which accounts signed in before.
@@ -139,6 +142,68 @@ impl Doorward {
     pub(crate) fn open_known(&self, sealed: Option<&str>) -> Option<KnownBrowser> {
         let sealed = sealed.filter(|text| text.len() <= 4096)?;
         let bytes = self.inner.keyring.open_text(KNOWN, sealed).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+}
+
+/// Who sends a page's form back.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sender<'a> {
+    /// The browser's own cookie.
+    pub browser: Option<&'a str>,
+    /// The session that the form came with.
+    pub session: Option<SessionId>,
+    /// The browser itself says that a page of this very server sent the form (`Sec-Fetch-Site: same-origin`), which no script of
+    /// another site can make it say.
+    pub same_origin: bool,
+}
+
+impl Doorward {
+    /// Opens a sealed attempt as [`Doorward::open_attempt`] does, with two allowances. Tabs that a new browser opened at once
+    /// replaced each other's cookie: when the browser vouches for the form, it need not be the cookie the page was opened with. And
+    /// whoever confirms a sign-out in one tab after another tab signed out gets what was asked for.
+    ///
+    /// # Errors
+    /// The reason why the page has to be opened again.
+    pub fn open_attempt_of(
+        &self,
+        sealed: &str,
+        purpose: Purpose,
+        sender: Sender<'_>,
+    ) -> std::result::Result<Attempt, Reason> {
+        let attempt = self.unseal_attempt(sealed).ok_or(Reason::AttemptExpired)?;
+        let digest = sender
+            .browser
+            .map(|cookie| doorward_crypto::token::digest(cookie).hex());
+        let browser = match &digest {
+            Some(_) if sender.same_origin => Some(attempt.browser.as_str()),
+            other => other.as_deref(),
+        };
+        let session = match sender.session {
+            None if purpose == Purpose::SignOut => attempt.session,
+            session => session,
+        };
+        attempt::check(&attempt, purpose, browser, session, self.now())?;
+        Ok(attempt)
+    }
+
+    /// Where a page of the authorization endpoint was going, whoever sends it back and however late: asking again is all that can
+    /// be done with it. `None` when it is no such page.
+    #[must_use]
+    pub fn attempt_next(&self, sealed: &str, purpose: Purpose) -> Option<String> {
+        let attempt = self.unseal_attempt(sealed)?;
+        let asks = attempt
+            .next
+            .strip_prefix(crate::authorize::PATH)
+            .is_some_and(|rest| rest.starts_with('?'));
+        (attempt.purpose == purpose && asks && attempt::is_local(&attempt.next)).then_some(attempt.next)
+    }
+
+    fn unseal_attempt(&self, sealed: &str) -> Option<Attempt> {
+        if sealed.len() > LONGEST {
+            return None;
+        }
+        let bytes = self.inner.keyring.open_text(ATTEMPT, sealed).ok()?;
         serde_json::from_slice(&bytes).ok()
     }
 }
