@@ -31,14 +31,32 @@ impl Doorward {
         tiles
     }
 
-    /// What the person allowed which applications.
+    /// What the person allowed which applications, and applications that hold refresh tokens of the person without having had to ask.
     ///
     /// # Errors
     /// `Fault` when the database is away.
     pub async fn grants_of(&self, user: UserId) -> Result<Vec<(Grant, Arc<Application>)>> {
         let directory = self.directory();
-        let grants = self.store()?.read().grants_of(user).await?;
         let now = self.now();
+        let conn = self.store()?.read();
+        let mut grants = conn.grants_of(user).await?;
+        grants.retain(|grant| grant.expires_at.is_none_or(|at| now < at));
+        for family in conn.offline_families_of(user, now).await? {
+            let of_same = |grant: &&mut Grant| grant.application_id == family.application_id;
+            let Some(grant) = grants.iter_mut().find(of_same) else {
+                grants.push(Grant {
+                    id: self.mint(now),
+                    user_id: user,
+                    application_id: family.application_id,
+                    scopes: family.scopes,
+                    created_at: family.created_at,
+                    updated_at: family.created_at,
+                    expires_at: None,
+                });
+                continue;
+            };
+            grant.scopes.extend(family.scopes);
+        }
         let known = |grant: Grant| {
             directory
                 .application(grant.application_id)
@@ -46,7 +64,6 @@ impl Doorward {
         };
         Ok(grants
             .into_iter()
-            .filter(|grant| grant.expires_at.is_none_or(|at| now < at))
             .filter_map(known)
             .collect())
     }
@@ -108,10 +125,12 @@ impl Doorward {
     ) -> Result<()> {
         let user = &visit.person.user;
         let key = format!("password {}", user.id);
+        // One guess at a time, so that each is counted before the next is compared.
+        let _turn = self.password_turn(&key).await?;
         self.limit_password_guesses(&key, user.id, origin).await?;
         let stored = self.store()?.read().password_hash(user.id).await?;
         let verified = self
-            .verify_password(stored, current.chars().take(crate::passwords::LONGEST).collect())
+            .verify_password(stored.clone(), current.chars().take(crate::passwords::LONGEST).collect())
             .await?;
         let now = self.now();
         if !matches!(verified, Verified::Match { .. }) {
@@ -131,6 +150,13 @@ impl Doorward {
         let hash = self.prepare_password(user, new).await?;
         let tx = self.store()?.begin().await?;
         tx.lock_user(user.id).await?;
+        // Hashing took a while: the password that was compared and the session must still be there.
+        if tx.password_hash(user.id).await? != stored {
+            return Err(Refused::bare(Reason::WrongCredentials).into());
+        }
+        if !tx.lock_session(visit.session.id, now).await? {
+            return Err(Refused::bare(Reason::SessionEnded).into());
+        }
         tx.set_password(user.id, &hash, now).await?;
         tx.clear_failures(&[key]).await?;
         let others = self

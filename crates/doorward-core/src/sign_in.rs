@@ -72,7 +72,7 @@ struct Place {
 /// Most sign-ins of one account that wait for each other.
 const MOST_WAITING: usize = 64;
 
-struct Turn<'a> {
+pub(crate) struct Turn<'a> {
     inflight: &'a Inflight,
     key: String,
     permit: Option<OwnedSemaphorePermit>,
@@ -200,6 +200,15 @@ impl Doorward {
             rehashed,
         };
         self.complete(&request, &proved, &keys, known).await
+    }
+
+    /// Waits for the turn of somebody who changes the own password.
+    pub(crate) async fn password_turn(&self, key: &str) -> Result<Turn<'_>> {
+        let busy = || Refused {
+            retry_after: Some(2),
+            ..Refused::bare(Reason::Busy)
+        };
+        Ok(self.inner.inflight.enter(key, 1, 1).await.ok_or_else(busy)?)
     }
 
     /// Waits until it is this sign-in's turn, and gives the failures that count then. Where nothing failed lately, as many go on

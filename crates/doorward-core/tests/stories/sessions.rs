@@ -231,3 +231,20 @@ async fn nothing_but_the_cookie_itself_opens_a_session() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn an_ended_session_does_not_change_the_password() {
+    each_app(async |app| {
+        app.person("alice").await;
+        let browser = app.sign_in("alice").await;
+        let stale = browser.visit().await.unwrap();
+        app.doorward.sign_out(&stale, &browser.origin).await.unwrap();
+        let late = app
+            .doorward
+            .change_password(&stale, PASSWORD, "another good one", &browser.origin)
+            .await;
+        assert_eq!(crate::reason(late), doorward_domain::Reason::SessionEnded);
+        app.sign_in("alice").await;
+    })
+    .await;
+}
