@@ -67,6 +67,7 @@ event-sign_in = Angemeldet
 event-sign_out = Abgemeldet
 event-sessions_ended = Sitzungen beendet
 event-refused = Abgelehnt: { $application }
+event-refused-plain = Abgelehnt
 event-authorized = { $application } betreten
 event-tokens_issued = { $application } hat Zugriff bekommen
 event-tokens_revoked = Der Zugriff für { $application } wurde widerrufen

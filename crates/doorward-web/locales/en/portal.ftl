@@ -67,6 +67,7 @@ event-sign_in = Signed in
 event-sign_out = Signed out
 event-sessions_ended = Sessions ended
 event-refused = Refused: { $application }
+event-refused-plain = Refused
 event-authorized = Entered { $application }
 event-tokens_issued = { $application } was given access
 event-tokens_revoked = Access of { $application } was revoked

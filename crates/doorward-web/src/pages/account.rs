@@ -146,6 +146,9 @@ pub struct ActivityItem<'a> {
 impl ActivityItem<'_> {
     /// "Signed in to Grafana"
     pub(crate) fn what(&self, page: &Page<'_>) -> Cow<'static, str> {
+        if self.kind == EventKind::Refused && self.application.is_none() {
+            return page.t("event-refused-plain");
+        }
         page.t1(
             &format!("event-{}", self.kind),
             "application",
