@@ -59,10 +59,15 @@ def walk(browser, url):
                 return target
             answer = browser.get(target, allow_redirects=False, timeout=30)
             continue
-        form = next((f for f in Forms(answer.text).forms if "password" in f["fields"]), None)
+        forms = Forms(answer.text).forms
+        sign_in = next((f for f in forms if "password" in f["fields"]), None)
+        consent = next((f for f in forms if any(b.get("name") == "decision" for b in f["buttons"])), None)
+        form = sign_in or consent
         if form is None:
-            raise AssertionError(f"expected a sign-in form, got: {answer.status_code} {answer.url}\n{answer.text[:1500]}")
-        fields = {**form["fields"], "username": SETTINGS["person"]["username"], "password": SETTINGS["person"]["password"]}
+            raise AssertionError(f"expected a sign-in or consent form, got: {answer.status_code} {answer.url}\n{answer.text[:1500]}")
+        person = SETTINGS["person"]
+        filled = {"username": person["username"], "password": person["password"]} if sign_in else {"decision": "allow"}
+        fields = {**form["fields"], **filled}
         action = urljoin(answer.url, form["attrs"].get("action") or answer.url)
         answer = browser.post(action, data=fields, headers={"Origin": SETTINGS["url"]}, allow_redirects=False, timeout=30)
     raise AssertionError(f"the walk did not end, last at {answer.url}")

@@ -181,8 +181,14 @@ test('a public client with PKCE and no secret', async (t) => {
   const { app, config } = await register('spa', ['--public'])
   assert.equal(app.client_secret ?? null, null, 'a public client has no secret')
   await inBrowser(t, async (page) => {
-    const tokens = await signIn(config, page)
+    // Any program on the device could use this client id and the loopback address: people are asked once (RFC 8252 8.6).
+    let checks = await begin(config, page)
+    await signInHere(page, ALICE)
+    await consentHere(page)
+    const tokens = await client.authorizationCodeGrant(config, await arrive(page, rp.url('/callback')), checks)
     assert.equal(tokens.claims().aud, app.client_id)
+    checks = await begin(config, page)
+    await client.authorizationCodeGrant(config, await arrive(page, rp.url('/callback')), checks)
     const renewed = await client.refreshTokenGrant(config, tokens.refresh_token)
     assert.ok(renewed.access_token)
     await client.tokenRevocation(config, renewed.refresh_token)
@@ -479,6 +485,104 @@ test('front-channel logout: the client is loaded in a frame with iss and sid', a
     assert.equal(notice.url.searchParams.get('sid'), tokens.claims().sid)
     const back = await arrive(page, rp.url('/left'))
     assert.equal(back.searchParams.get('state'), 'framed')
+  })
+})
+
+test('a public client in the browser: discovery, token, userinfo and JWKS by fetch from its own origin (CORS)', async (t) => {
+  const { app, config } = await register('single-page', ['--public'])
+  await inBrowser(t, async (page) => {
+    const checks = await begin(config, page)
+    await signInHere(page, ALICE)
+    await consentHere(page)
+    const back = await arrive(page, rp.url('/callback'))
+    const input = {
+      discovery: `${app.issuer}.well-known/openid-configuration`,
+      form: {
+        grant_type: 'authorization_code',
+        code: back.searchParams.get('code'),
+        redirect_uri: rp.url('/callback'),
+        client_id: app.client_id,
+        code_verifier: checks.pkceCodeVerifier,
+      },
+    }
+    const outcome = await page.evaluate(async ({ discovery, form }) => {
+      const server = await (await fetch(discovery)).json()
+      const answer = await fetch(server.token_endpoint, { method: 'POST', body: new URLSearchParams(form) })
+      const tokens = await answer.json()
+      const person = await fetch(server.userinfo_endpoint, { headers: { authorization: `Bearer ${tokens.access_token}` } })
+      const keys = await (await fetch(server.jwks_uri)).json()
+      const refused = await fetch(server.token_endpoint, { method: 'POST', body: new URLSearchParams(form) })
+      return { status: answer.status, person: await person.json(), keys: keys.keys.length, refused: (await refused.json()).error }
+    }, input)
+    assert.equal(outcome.person.email, ALICE.email, JSON.stringify(outcome))
+    assert.ok(outcome.keys > 0)
+    assert.equal(outcome.refused, 'invalid_grant', 'a script can read the error, too')
+  })
+})
+
+test('a request object signed by the client (RFC 9101)', async (t) => {
+  const pair = await jose.generateKeyPair('ES256', { extractable: true })
+  const jwk = { ...(await jose.exportJWK(pair.publicKey)), kid: 'jar', alg: 'ES256', use: 'sig' }
+  const file = path.join(door.dataFolder, 'jar-jwks.json')
+  fs.writeFileSync(file, JSON.stringify({ keys: [jwk] }))
+  const { config } = await register('signed-requests', ['--auth-method', 'private_key_jwt', '--jwks-file', file], {
+    auth: () => client.PrivateKeyJwt({ key: pair.privateKey, kid: 'jar' }),
+  })
+  const build = (configuration, params) => client.buildAuthorizationUrlWithJAR(configuration, params, { key: pair.privateKey, kid: 'jar' })
+  await inBrowser(t, async (page) => {
+    const checks = await begin(config, page, {}, { build })
+    await signInHere(page, ALICE)
+    const tokens = await client.authorizationCodeGrant(config, await arrive(page, rp.url('/callback')), checks)
+    assert.equal(tokens.claims().email, ALICE.email)
+  })
+})
+
+test('a custom scope with claims from attributes of the user and of groups', async (t) => {
+  await door.cli('group', 'create', 'editors', '--attribute', 'role=editor')
+  const fay = { username: 'fay', email: 'fay@example.org', name: 'Fay', password: 'lucky-Harvest-29-stone' }
+  await door.addUser(fay, '--email-verified', '--group', 'staff', '--group', 'editors', '--attribute', 'department={"name":"Press"}')
+  await door.cli('scope', 'create', 'work', '--description', 'Your work', '--claim', 'department=user.attributes.department.name', '--claim', 'roles=group.attributes.role')
+  const { config } = await register('with-scope', ['--scope', 'openid', '--scope', 'email', '--scope', 'work'])
+  await inBrowser(t, async (page) => {
+    const tokens = await signIn(config, page, { scope: 'openid email work' }, fay)
+    const person = await client.fetchUserInfo(config, tokens.access_token, tokens.claims().sub)
+    expectSubset(person, { department: 'Press', roles: ['editor'], email: fay.email, email_verified: true }, 'userinfo')
+    expectSubset(tokens.claims(), { department: 'Press', roles: ['editor'] }, 'ID token')
+  })
+  await inBrowser(t, async (page) => {
+    const tokens = await signIn(config, page, { scope: 'openid email work' })
+    assert.equal(tokens.claims().department, undefined, 'no attribute, no claim')
+    assert.equal(tokens.claims().email_verified, false, 'an address that nobody proved is not verified')
+  })
+})
+
+test('consent that expires is asked again, consent that is skipped never', async (t) => {
+  const expiring = await register('asks-again', ['--consent', 'expiring:2s'])
+  const skipped = await register('never-asks', ['--consent', 'skip'])
+  await inBrowser(t, async (page) => {
+    let checks = await begin(expiring.config, page)
+    await signInHere(page, ALICE)
+    await consentHere(page)
+    await client.authorizationCodeGrant(expiring.config, await arrive(page, rp.url('/callback')), checks)
+    await new Promise((resolve) => setTimeout(resolve, 3100))
+    checks = await begin(expiring.config, page)
+    await consentHere(page)
+    await client.authorizationCodeGrant(expiring.config, await arrive(page, rp.url('/callback')), checks)
+    checks = await begin(skipped.config, page)
+    await client.authorizationCodeGrant(skipped.config, await arrive(page, rp.url('/callback')), checks)
+  })
+})
+
+test('ui_locales chooses the language of the page; acr_values that are known come back as acr', async (t) => {
+  const { config } = await register('in-german')
+  const [acr] = config.serverMetadata().acr_values_supported
+  await inBrowser(t, async (page) => {
+    const checks = await begin(config, page, { ui_locales: 'fr de', acr_values: acr })
+    assert.equal(await page.getAttribute('html', 'lang'), 'de')
+    await signInHere(page, ALICE)
+    const tokens = await client.authorizationCodeGrant(config, await arrive(page, rp.url('/callback')), checks)
+    assert.equal(tokens.claims().acr, acr)
+    assert.deepEqual(tokens.claims().amr, ['pwd'])
   })
 })
 

@@ -80,6 +80,48 @@ test('RFC 8252 7.3: a loopback redirect may use any port', async () => {
   assert.equal(step.left.port, '51004')
 })
 
+test('a wildcard redirect covers one label of the host and nothing else', async () => {
+  const app = await door.addApplication('previews', '--public', '--redirect-uri', 'https://*.preview.example.org/callback', '--allow-group', 'staff')
+  const previews = new HandClient(door, app, 'https://branch-7.preview.example.org/callback')
+  const step = await visitor().walk(previews.authorizeUrl({}, { challenge: pkce().challenge }), ALICE)
+  assert.ok(step.left?.searchParams.get('code'), `expected a code, got: ${step.left ?? step.page}`)
+  for (const wrong of [
+    'https://a.b.preview.example.org/callback',
+    'https://preview.example.org/callback',
+    'https://.preview.example.org/callback',
+    'https://evil.example/x.preview.example.org/callback',
+    'https://evil.example#.preview.example.org/callback',
+    'https://evil.example\\.preview.example.org/callback',
+    'https://evil.example%2f.preview.example.org/callback',
+    'https://user@x.preview.example.org/callback',
+    'https://*.preview.example.org/callback',
+    'http://x.preview.example.org/callback',
+    'https://x.preview.example.org:8443/callback',
+    'https://x.preview.example.org/callback/',
+  ]) {
+    expectRefusalPage(await visitor().open(previews.authorizeUrl({ redirect_uri: wrong }, { challenge: pkce().challenge })), 400)
+  }
+  const bad = await door.run(['application', 'create', 'too-wide', '--public', '--redirect-uri', 'https://*.com/callback', '--json'])
+  assert.notEqual(bad.status, 0, 'a wildcard over a whole top-level domain')
+})
+
+test('a foreign Host or X-Forwarded-Host changes neither issuer nor addresses', async () => {
+  for (const headers of [{ host: 'evil.example' }, { 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'https' }]) {
+    const answer = await send(`${confidential.app.issuer}.well-known/openid-configuration`, { headers })
+    assert.ok(!answer.text.includes('evil.example'), answer.toString())
+    const page = await send(`${door.url}/if/user/`, { headers: { ...headers, accept: 'text/html' } })
+    assert.ok(!`${page.headers.location}${page.text}`.includes('evil.example'), page.toString())
+  }
+})
+
+test('the page after the sign-in is one of ours, whatever `next` says', async () => {
+  for (const next of ['https://evil.example/', '//evil.example/', '/\\evil.example/', 'javascript:alert(1)', '/%09/evil.example/', '/\t/evil.example']) {
+    const step = await visitor().walk(`/if/flow/sign-in/?${new URLSearchParams({ next })}`, ALICE)
+    assert.ok(!step.left, `${next} led to ${step.left}`)
+    assert.ok(step.page.status < 500, step.page.toString())
+  }
+})
+
 test('an unknown client_id gets a page and no redirect', async () => {
   expectRefusalPage(await visitor().open(confidential.authorizeUrl({ client_id: 'nobody' })), 400)
   expectRefusalPage(await visitor().open(confidential.authorizeUrl({ client_id: undefined })), 400)
@@ -177,6 +219,15 @@ test('cancelled consent: access_denied at the client', async () => {
   const step = await visitor().walk(asks.authorizeUrl({ state: 's' }, { challenge: pkce().challenge }), { ...ALICE, decision: 'deny' })
   const answer = expectReturned(step, REDIRECT, 'access_denied')
   assert.equal(answer.get('state'), 's')
+})
+
+test('RFC 8252 8.6: a public client at a loopback address is not let through silently before somebody said yes', async () => {
+  const native = await register('native', '--public')
+  const who = await alice()
+  const silently = () => who.open(native.authorizeUrl({ prompt: 'none' }, { challenge: pkce().challenge }))
+  expectReturned(await silently(), REDIRECT, 'consent_required', 'interaction_required')
+  await native.tokens(who, ALICE)
+  assert.ok((await silently()).left?.searchParams.get('code'), 'the answer is remembered')
 })
 
 test('consent needed with prompt=none: consent_required', async () => {

@@ -111,6 +111,31 @@ test('one session of several ends by its own button', async (t) => {
   assert.deepEqual(problems, [])
 })
 
+test('a changed password ends the other sessions and the old password', async (t) => {
+  const gil = { username: 'gil', email: 'gil@example.org', name: 'Gil', password: 'first-Window-61-amber' }
+  await door.addUser(gil)
+  const other = new Visitor(door.url)
+  await other.signIn(gil)
+  const { context, problems } = await openContext(browser, door)
+  t.after(() => context.close())
+  const page = await context.newPage()
+  await page.goto(`${door.url}/if/user/password/`)
+  await signInHere(page, gil)
+  await page.waitForURL(/password/)
+  const fields = await page.locator('input[type=password]').all()
+  const changed = 'second-Window-62-amber'
+  await fields[0].fill(gil.password)
+  for (const field of fields.slice(1)) await field.fill(changed)
+  await page.locator('form', { has: page.locator('input[type=password]') }).locator('button[type=submit]').click()
+  await page.waitForLoadState()
+  await page.goto(`${door.url}/if/user/`)
+  assert.equal(await page.locator('input[name=password]').count(), 0, 'this browser stays signed in')
+  assert.ok(isSignIn((await other.open('/if/user/')).page), 'the other browser is out')
+  assert.ok(isSignIn(await new Visitor(door.url).signIn(gil)), 'the old password is no good')
+  assert.ok(!isSignIn(await new Visitor(door.url).signIn({ ...gil, password: changed })))
+  assert.deepEqual(problems, [])
+})
+
 test('a session cookie from before the sign-in does not become the session (fixation)', async () => {
   const victim = new Visitor(door.url)
   await victim.open('/if/user/')

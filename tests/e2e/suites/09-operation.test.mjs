@@ -10,7 +10,11 @@ import { ADMIN, ALICE, databaseName, engine, postgres, startDoorward } from '../
 import { assert, expectStatus } from '../lib/expect.mjs'
 import { Visitor, formsOf, send } from '../lib/http.mjs'
 
-const onPostgres = engine === 'postgres' ? false : 'needs PostgreSQL (DOORWARD_TEST_POSTGRES)'
+/** Tests that need PostgreSQL: they run in that half, and say that they were skipped when there is no such half. */
+const onPostgres = (name, run) => {
+  if (engine === 'postgres') test(name, run)
+  else if (!process.env.DOORWARD_TEST_POSTGRES) test(name, { skip: 'needs PostgreSQL (DOORWARD_TEST_POSTGRES)' }, run)
+}
 const SETUP = /http:\/\/localhost:\d+\/setup\/[\w.~-]+/
 let browser
 after(() => browser?.close())
@@ -133,8 +137,25 @@ test('recover prints a one-time link for a lost administrator', async (t) => {
   assert.equal(result.status, 0, `doorward recover: ${result.stdout}\n${result.stderr}`)
   const link = result.stdout.match(/http:\/\/localhost:\d+\/\S+/)?.[0]
   assert.ok(link, `expected a link, got: ${result.stdout}`)
-  const { page } = await new Visitor(door.url).open(link)
+  const visitor = new Visitor(door.url)
+  const { page } = await visitor.open(link)
   expectStatus(page, 200)
+  const form = formsOf(page.text).find((one) => Object.keys(one.fields).some((name) => /password/.test(name)))
+  assert.ok(form, `expected a form for a new password\n${page}`)
+  const changed = 'found-Again-73-lantern'
+  const values = Object.fromEntries(Object.keys(form.fields).filter((name) => /password/.test(name)).map((name) => [name, changed]))
+  expectStatus((await visitor.submit(page, form, values)).page, 200)
+  const again = (await new Visitor(door.url).open(link)).page
+  assert.ok(again.status >= 400, `the link works once\n${again}`)
+  const signedIn = (person) => new Visitor(door.url).signIn(person).then((one) => !formsOf(one.text).some((entry) => 'password' in entry.fields))
+  assert.equal(await signedIn(ADMIN), false, 'the old password is no good')
+  assert.equal(await signedIn({ ...ADMIN, password: changed }), true, 'the new one is')
+})
+
+test('doctor finds nothing wrong with a new installation', async (t) => {
+  const door = await server(t)
+  const result = await door.run(['doctor', '--json'])
+  assert.equal(result.status, 0, `${result.stdout}\n${result.stderr}`)
 })
 
 test('SIGTERM ends the server in under 2 s, with idle connections open and a request under way', async (t) => {
@@ -224,7 +245,7 @@ test('the command line: --help everywhere, wrong use exits 2, errors name the fi
   assert.match(bad.stdout + bad.stderr, /email/i, bad.stdout + bad.stderr)
 })
 
-test('a missing PostgreSQL database: one clear line, 503 on readiness, alive, and ready once it appears', { skip: onPostgres }, async (t) => {
+onPostgres('a missing PostgreSQL database: one clear line, 503 on readiness, alive, and ready once it appears', async (t) => {
   const { name, url } = databaseName()
   const door = await startDoorward({ database: url, start: false })
   t.after(() => door.stop())
@@ -245,7 +266,7 @@ test('a missing PostgreSQL database: one clear line, 503 on readiness, alive, an
   assert.ok(!formsOf((await new Visitor(door.url).signIn(ADMIN)).text).some((form) => 'password' in form.fields))
 })
 
-test('a wrong PostgreSQL password: one clear line without the password, 503 on readiness, alive', { skip: onPostgres }, async (t) => {
+onPostgres('a wrong PostgreSQL password: one clear line without the password, 503 on readiness, alive', async (t) => {
   const { name, url } = databaseName()
   postgres(`CREATE DATABASE ${name}`)
   const wrong = new URL(url)
@@ -269,7 +290,7 @@ test('a wrong PostgreSQL password: one clear line without the password, 503 on r
   assert.ok(door.log().length < 8000, `a few lines, not a flood:\n${door.log().slice(0, 4000)}`)
 })
 
-test('a broken connection to PostgreSQL heals by itself', { skip: onPostgres }, async (t) => {
+onPostgres('a broken connection to PostgreSQL heals by itself', async (t) => {
   const door = await server(t)
   const name = new URL(door.env.DOORWARD_DATABASE_URL).pathname.slice(1)
   postgres(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}'`)
@@ -279,7 +300,7 @@ test('a broken connection to PostgreSQL heals by itself', { skip: onPostgres }, 
   })
 })
 
-test('two starts on one new database do not hurt each other', { skip: onPostgres }, async (t) => {
+onPostgres('two starts on one new database do not hurt each other', async (t) => {
   const { name, url } = databaseName()
   postgres(`CREATE DATABASE ${name}`)
   const shared = { database: url, start: false }
