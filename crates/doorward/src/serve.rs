@@ -111,18 +111,15 @@ async fn start(
         public_url,
         "listening"
     );
-    let greeting = match doorward.start(&database, &bootstrap).await {
-        // Another replica made the first administrator at the same moment; a second look finds that one.
-        Err(Error::Invalid(_)) if matches!(doorward.setup_is_open().await, Ok(false)) => {
-            doorward.start(&database, &bootstrap).await?
-        }
-        Err(Error::Invalid(problem)) => {
-            return Err(Failure::Invalid(format!(
+    let greeting = doorward
+        .start(&database, &bootstrap)
+        .await
+        .map_err(|error| match error {
+            Error::Invalid(problem) => Failure::Invalid(format!(
                 "DOORWARD_BOOTSTRAP_… does not make an administrator: {problem}"
-            )));
-        }
-        started => started?,
-    };
+            )),
+            error => error.into(),
+        })?;
     tracing::info!("the database is ready: {}", database.place());
     // On one terminal the log stands between the lines; a link that is seen twice looks like two links.
     let apart = !(io::stdout().is_terminal() && io::stderr().is_terminal());

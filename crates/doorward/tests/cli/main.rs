@@ -10,6 +10,7 @@ mod applications;
 mod files;
 mod people;
 mod program;
+mod seeded;
 mod server;
 mod settings;
 mod support;

@@ -1,6 +1,7 @@
 //! The server as a process: links, signals, probes, certificates, and the command line beside it.
 
-use std::net::TcpListener;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -52,6 +53,40 @@ fn interrupt_ends_it_too_and_no_command_is_serve() {
     let mut server = Server::spawn(&place, &[], port).ready();
     server.signal("INT");
     assert_eq!(server.end().code(), Some(0), "{}", server.log());
+}
+
+/// A request whose body never comes.
+fn unfinished_request(port: u16) -> TcpStream {
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let head = format!(
+        "POST /application/o/token/ HTTP/1.1\r\nHost: localhost:{port}\r\nContent-Type: \
+         application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\ngrant"
+    );
+    socket.write_all(head.as_bytes()).unwrap();
+    socket
+}
+
+#[test]
+fn a_request_that_never_ends_does_not_keep_the_server() {
+    let place = Place::new();
+    let mut server = place.serve(&["--shutdown-grace", "200ms"]).ready();
+    let _hanging = unfinished_request(server.port);
+    let _idle = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    server.answers("/-/health/live/", 200);
+    server.signal("TERM");
+    assert_eq!(server.end().code(), Some(0), "{}", server.log());
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let place = Place::new();
+    let mut server = place.serve(&["--shutdown-grace", "10m"]).ready();
+    let _hanging = unfinished_request(server.port);
+    server.answers("/-/health/live/", 200);
+    server.signal("TERM");
+    server.eventually(|| server.log().contains("stopping").then_some(()));
+    server.signal("TERM");
+    assert_eq!(server.end().code(), Some(143), "{}", server.log());
 }
 
 #[test]
@@ -106,18 +141,16 @@ fn servers_that_start_together_on_a_new_folder_make_one_administrator() {
     let place = Place::new()
         .with_env("DOORWARD_BOOTSTRAP_USERNAME", "root")
         .with_env("DOORWARD_BOOTSTRAP_PASSWORD", PASSWORD);
-    let servers = [place.serve(&[]), place.serve(&[]), place.serve(&[])];
-    let made = servers
-        .iter()
-        .filter(|server| {
-            server.answers("/-/health/ready/", 200);
-            server.eventually(|| {
-                let log = server.log();
-                let made = log.contains("administrator `root`");
-                (made || log.contains("ignored")).then_some(made)
-            })
-        })
-        .count();
+    let mut servers = [place.serve(&[]), place.serve(&[]), place.serve(&[])];
+    for server in &servers {
+        server.eventually(|| server.log().contains("database is ready").then_some(()));
+    }
+    let ended = servers.iter_mut().map(|server| {
+        server.signal("TERM");
+        assert_eq!(server.end().code(), Some(0), "{}", server.log());
+        server.log()
+    });
+    let made = ended.filter(|log| log.contains("administrator `root`")).count();
     assert_eq!(made, 1);
     assert_eq!(place.json(&["user", "list"]).as_array().unwrap().len(), 1);
 }
