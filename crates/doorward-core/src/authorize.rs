@@ -17,7 +17,9 @@ use doorward_oidc::authorize::{
     Rules, Visitor,
 };
 use doorward_oidc::claims;
+use doorward_oidc::error::ErrorCode;
 use doorward_oidc::params::Params;
+use doorward_oidc::scope;
 use doorward_store::Tx;
 
 use crate::attempts::Progress;
@@ -100,6 +102,36 @@ struct Asked<'a> {
     request: &'a AuthorizeRequest,
 }
 
+/// Why the parameters could not be read, and whose they are as far as known.
+struct Unread {
+    application: Option<Arc<Application>>,
+    why: ReadError,
+}
+
+impl Unread {
+    fn unknown(page: Page) -> Self {
+        Self {
+            application: None,
+            why: ReadError::Page(page),
+        }
+    }
+}
+
+/// A request object that cannot be used.
+pub(crate) struct BadObject {
+    pub code: AuthorizeErrorCode,
+    pub problem: String,
+}
+
+impl BadObject {
+    fn new(problem: impl Into<String>) -> Self {
+        Self {
+            code: AuthorizeErrorCode::InvalidRequestObject,
+            problem: problem.into(),
+        }
+    }
+}
+
 struct Ready {
     application: Arc<Application>,
     params: Params,
@@ -142,7 +174,7 @@ impl Doorward {
     pub async fn authorize(&self, call: Call<'_>) -> Result<Outcome> {
         let ready = match self.load_request(&call).await? {
             Ok(ready) => ready,
-            Err(page) => return Ok(self.refuse_page(page, None, call.origin).await),
+            Err(unread) => return Ok(self.refuse_unread(unread, call.origin).await),
         };
         let application = Arc::clone(&ready.application);
         let Some(client) = application.client.as_ref() else {
@@ -154,7 +186,8 @@ impl Doorward {
                 return Ok(self.refuse_page(page, Some(&application), call.origin).await);
             }
             Err(ReadError::Return(error)) => {
-                return Ok(self.return_error(&error, &application, call.origin).await);
+                self.use_up(&ready).await?;
+                return Ok(self.return_error(error, &application, call.origin).await);
             }
         };
         let progress = self.progress_of(&ready.own);
@@ -183,7 +216,10 @@ impl Doorward {
         let Some(visit) = call.visit else {
             let decision = authorize::authorize(request, client, Visitor::Anonymous, hint.as_deref(), now);
             return Ok(match decision {
-                Authorize::Return(error) => self.return_error(&error, application, call.origin).await,
+                Authorize::Return(error) => {
+                    self.use_up(ready).await?;
+                    self.return_error(error, application, call.origin).await
+                }
                 _ => Outcome::SignIn {
                     location: self.sign_in_location(&ready.own, Again::No),
                 },
@@ -205,11 +241,16 @@ impl Doorward {
             reauthenticated,
             // Whoever just typed a user name has chosen by that.
             account_selected: reauthenticated || progress.selected_in == Some(session),
-            consented: progress.consented_in == Some(session),
+            // The yes covers what the page showed: whatever has widened since then is asked for again.
+            consented: progress.consented_in == Some(session)
+                && progress.consented_to.as_deref() == Some(&scopes_digest(&request.consent_scopes)),
         };
         let decision = authorize::authorize(request, client, visitor, hint.as_deref(), now);
         match decision {
-            Authorize::Return(error) => return Ok(self.return_error(&error, application, call.origin).await),
+            Authorize::Return(error) => {
+                self.use_up(ready).await?;
+                return Ok(self.return_error(error, application, call.origin).await);
+            }
             Authorize::SignIn | Authorize::Reauthenticate => {
                 return Ok(Outcome::SignIn {
                     location: self.sign_in_location(&ready.own, Again::Yes),
@@ -239,15 +280,15 @@ impl Doorward {
     }
 
     /// Loads the parameters: plain, pushed (RFC 9126) or as a signed object (RFC 9101).
-    async fn load_request(&self, call: &Call<'_>) -> Result<std::result::Result<Ready, Page>> {
+    async fn load_request(&self, call: &Call<'_>) -> Result<std::result::Result<Ready, Unread>> {
         let own = call.params.clone();
         let Some(client_id) = own.get("client_id") else {
-            return Ok(Err(Page::NoClientId));
+            return Ok(Err(Unread::unknown(Page::NoClientId)));
         };
         let Some(application) = self.client_application(client_id).await? else {
-            return Ok(Err(Page::UnknownClient {
+            return Ok(Err(Unread::unknown(Page::UnknownClient {
                 client_id: shorten(client_id),
-            }));
+            })));
         };
         let plain = own.without(&[PROGRESS]);
         if let Some(uri) = own.get("request_uri") {
@@ -261,9 +302,11 @@ impl Doorward {
             };
             let found = self.store()?.read().find_pushed(&digest, self.now()).await?;
             let Some((_, query)) = found.filter(|(owner, _)| *owner == application.id) else {
-                return Ok(Err(Page::RequestUri(
-                    "the pushed request is unknown or has expired".into(),
-                )));
+                let page = Page::RequestUri("the pushed request is unknown or has expired".into());
+                return Ok(Err(Unread {
+                    application: Some(application),
+                    why: ReadError::Page(page),
+                }));
             };
             let Ok(params) = Params::parse(&query) else {
                 return Err(Fault::internal("a stored pushed request cannot be read").into());
@@ -279,7 +322,13 @@ impl Doorward {
             None => plain,
             Some(object) => match self.open_request_object(object, &plain, &application).await {
                 Ok(params) => params,
-                Err(problem) => return Ok(Err(Page::BadParameters(problem))),
+                Err(bad) => {
+                    let why = self.answer_bad_object(&bad, &plain, &application);
+                    return Ok(Err(Unread {
+                        application: Some(application),
+                        why,
+                    }));
+                }
             },
         };
         Ok(Ok(Ready {
@@ -297,7 +346,7 @@ impl Doorward {
         object: &str,
         outer: &Params,
         application: &Application,
-    ) -> std::result::Result<Params, String> {
+    ) -> std::result::Result<Params, BadObject> {
         let Some(client) = application
             .client
             .as_ref()
@@ -305,20 +354,66 @@ impl Doorward {
         else {
             return Ok(outer.clone());
         };
-        let payload = self
-            .verify_client_jwt(client, object)
-            .await
-            .map_err(|_| "the request object is not signed with a key of this client".to_owned())?;
+        let payload = match self.verify_client_jwt(client, object).await {
+            Ok(payload) => payload,
+            Err(crate::Error::Protocol(error)) if error.code == ErrorCode::TemporarilyUnavailable => {
+                return Err(BadObject {
+                    code: AuthorizeErrorCode::TemporarilyUnavailable,
+                    problem: error.description,
+                });
+            }
+            Err(_) => {
+                return Err(BadObject::new(
+                    "the request object is not signed with a key of this client",
+                ));
+            }
+        };
         let claims: serde_json::Map<String, Value> = serde_json::from_slice(&payload)
-            .map_err(|_| "the request object is not a JSON object".to_owned())?;
+            .map_err(|_| BadObject::new("the request object is not a JSON object"))?;
         let audiences = [
             self.issuer(&application.slug, client),
             self.public_url().to_owned(),
             format!("{}/", self.public_url()),
         ];
         doorward_oidc::request_object::check(&claims, &client.client_id, &audiences, self.now())
-            .map_err(|error| error.to_string())?;
-        Params::from_request_object(outer, &claims).map_err(|error| error.to_string())
+            .map_err(|error| BadObject::new(error.to_string()))?;
+        Params::from_request_object(outer, &claims).map_err(|error| BadObject::new(error.to_string()))
+    }
+
+    /// A request object that cannot be used is told to the client when the plain parameters name a registered place to tell it to
+    /// (RFC 9101 section 6.3), and to the person otherwise.
+    fn answer_bad_object(&self, bad: &BadObject, plain: &Params, application: &Application) -> ReadError {
+        let page = || ReadError::Page(Page::BadParameters(bad.problem.clone()));
+        let Some(client) = application.client.as_ref() else {
+            return page();
+        };
+        match authorize::way_back(plain, client, &self.issuer(&application.slug, client)) {
+            Ok(request) => ReadError::Return(request.error(bad.code, &bad.problem)),
+            Err(Page::RedirectMissing) => page(),
+            Err(other) => ReadError::Page(other),
+        }
+    }
+
+    async fn refuse_unread(&self, unread: Unread, origin: &Origin) -> Outcome {
+        match (unread.why, unread.application) {
+            (ReadError::Return(error), Some(application)) => {
+                self.return_error(error, &application, origin).await
+            }
+            (ReadError::Return(error), None) => Outcome::Return(error.response()),
+            (ReadError::Page(page), application) => {
+                self.refuse_page(page, application.as_deref(), origin).await
+            }
+        }
+    }
+
+    /// A pushed request that was answered is spent, whatever the answer (RFC 9126 section 4).
+    async fn use_up(&self, ready: &Ready) -> Result<()> {
+        if let Some(digest) = &ready.pushed {
+            let tx = self.store()?.begin().await?;
+            tx.use_pushed(digest, self.now()).await?;
+            tx.commit().await?;
+        }
+        Ok(())
     }
 
     fn hint_subject(&self, hint: Option<&str>, client: &Client) -> Option<String> {
@@ -370,10 +465,11 @@ impl Doorward {
         };
         let refused = self.refuse("authorize", reason, about, origin).await;
         if request.prompts.contains(&Prompt::None) {
-            let error = request.error(
+            let mut error = request.error(
                 AuthorizeErrorCode::AccessDenied,
                 "the person may not enter this application",
             );
+            name_code(&mut error, &refused);
             return Some(Outcome::Return(error.response()));
         }
         Some(Outcome::Refused(Box::new(refused)))
@@ -438,8 +534,10 @@ impl Doorward {
                 .map(|custom| custom.description.clone());
             (scope.clone(), custom)
         };
+        let mut attempt = self.new_attempt(purpose, call.browser, Some(visit.session.id), next);
+        attempt.data = json!({ "scopes": scopes_digest(&request.consent_scopes) });
         Question {
-            attempt: self.new_attempt(purpose, call.browser, Some(visit.session.id), next),
+            attempt,
             application: Arc::clone(&ready.application),
             person: Arc::clone(&visit.person),
             scopes: request.consent_scopes.iter().map(describe).collect(),
@@ -468,14 +566,14 @@ impl Doorward {
             redirect_uri: request.redirect_uri.clone(),
             redirect_uri_given: request.redirect_uri_given,
             code_challenge: request.code_challenge.clone(),
+            jkt: request.dpop_jkt.clone(),
             created_at: now,
             expires_at: now.plus(client.lifetimes.code),
             used_at: None,
         };
         let tx = self.store()?.begin().await?;
         // The session may have ended since it was looked at, also by another replica.
-        let session = tx.session(visit.session.id).await?;
-        if session.is_none_or(|session| !session.is_live(now)) {
+        if !tx.lock_session(visit.session.id, now).await? {
             return Ok(Granted::SessionEnded);
         }
         if let Some(digest) = &ready.pushed
@@ -606,7 +704,7 @@ impl Doorward {
 
     async fn return_error(
         &self,
-        error: &ErrorRedirect,
+        mut error: ErrorRedirect,
         application: &Application,
         origin: &Origin,
     ) -> Outcome {
@@ -624,8 +722,10 @@ impl Doorward {
                 details,
                 ..About::default()
             };
-            self.refuse("authorize", Reason::InvalidRequest, about, origin)
+            let refused = self
+                .refuse("authorize", Reason::InvalidRequest, about, origin)
                 .await;
+            name_code(&mut error, &refused);
         }
         Outcome::Return(error.response())
     }
@@ -666,6 +766,11 @@ impl Doorward {
                 let mut progress = self.progress_of(&own);
                 let session = call.visit.map(|visit| visit.session.id);
                 progress.consented_in = session;
+                progress.consented_to = attempt
+                    .data
+                    .get("scopes")
+                    .and_then(Value::as_str)
+                    .map(str::to_owned);
                 // Saying yes is also choosing the account that is shown.
                 progress.selected_in = session;
                 let params = self.with_progress(&own, &progress);
@@ -678,7 +783,7 @@ impl Doorward {
     async fn consent_denied(&self, call: Call<'_>) -> Result<Outcome> {
         let ready = match self.load_request(&call).await? {
             Ok(ready) => ready,
-            Err(page) => return Ok(self.refuse_page(page, None, call.origin).await),
+            Err(unread) => return Ok(self.refuse_unread(unread, call.origin).await),
         };
         let Some(client) = ready.application.client.as_ref() else {
             return Err(Fault::internal("an application without a client was found by client id").into());
@@ -690,8 +795,12 @@ impl Doorward {
                     .refuse_page(page, Some(&ready.application), call.origin)
                     .await);
             }
-            Err(ReadError::Return(error)) => return Ok(Outcome::Return(error.response())),
+            Err(ReadError::Return(error)) => {
+                self.use_up(&ready).await?;
+                return Ok(self.return_error(error, &ready.application, call.origin).await);
+            }
         };
+        self.use_up(&ready).await?;
         let user = call.visit.map(|visit| visit.person.user.id);
         let session = call.visit.map(|visit| visit.session.id);
         let about = About {
@@ -700,9 +809,11 @@ impl Doorward {
             application: Some(ready.application.id),
             details: json!({ "scopes": request.scopes }),
         };
-        self.refuse("authorize", Reason::ConsentDenied, about, call.origin)
+        let refused = self
+            .refuse("authorize", Reason::ConsentDenied, about, call.origin)
             .await;
-        let error = request.error(AuthorizeErrorCode::AccessDenied, "the person said no");
+        let mut error = request.error(AuthorizeErrorCode::AccessDenied, "the person said no");
+        name_code(&mut error, &refused);
         Ok(Outcome::Return(error.response()))
     }
 
@@ -802,6 +913,18 @@ fn page_details(page: &Page) -> Vec<(&'static str, String)> {
         Page::BadParameters(problem) => vec![("problem", problem.clone())],
         Page::RequestUri(problem) => vec![("request_uri", problem.clone())],
     }
+}
+
+/// Tells the client the code under which `explain` finds the inputs.
+fn name_code(error: &mut ErrorRedirect, refused: &Refused) {
+    if let Some(code) = &refused.code {
+        error.description.push_str(&format!(" ({code})"));
+    }
+}
+
+/// What a consent page showed, in the size of a digest.
+fn scopes_digest(scopes: &BTreeSet<String>) -> String {
+    token::digest(&scope::join(scopes)).hex()
 }
 
 fn shorten(text: &str) -> String {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use doorward_crypto::token::{self, Opaque, TokenKind};
 use doorward_domain::access::{self, Person};
 use doorward_domain::application::Application;
-use doorward_domain::client::{AccessTokenFormat, Client, GrantType};
+use doorward_domain::client::{AccessTokenFormat, Client, ClientKind, GrantType};
 use doorward_domain::event::{Event, EventKind};
 use doorward_domain::token::{AccessRecord, Family, RefreshRecord};
 use doorward_domain::{FamilyId, Reason, Timestamp};
@@ -17,6 +17,7 @@ use doorward_oidc::error::{ErrorCode, TokenError};
 use doorward_oidc::scope;
 use doorward_store::Tx;
 
+use crate::dpop::Proven;
 use crate::error::Result;
 use crate::events::About;
 use crate::{Doorward, Origin};
@@ -25,7 +26,7 @@ use crate::{Doorward, Origin};
 pub(crate) const ACCESS_TYP: &str = "at+jwt";
 
 /// What is to be issued.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Issuance<'a> {
     pub application: &'a Application,
     pub client: &'a Client,
@@ -36,25 +37,30 @@ pub(crate) struct Issuance<'a> {
     pub scopes: &'a BTreeSet<String>,
     pub resources: &'a BTreeSet<String>,
     pub grant_type: GrantType,
+    /// The key that the tokens are bound to (RFC 9449).
+    pub proof: Option<&'a Proven>,
 }
 
 /// An opaque access token's digest and record.
 type Opaquely = ([u8; 32], AccessRecord);
 
 /// Tokens that were made but not stored yet. They do not exist for anybody before [`Minted::save`] is committed.
-#[derive(Debug)]
 #[must_use]
 pub(crate) struct Minted {
     /// The answer of the token endpoint.
     pub answer: Map<String, Value>,
     access: Option<Opaquely>,
     refresh: Option<([u8; 32], RefreshRecord)>,
+    proof: Option<Proven>,
     event: Event,
 }
 
 impl Minted {
     /// Stores the records and the event in the caller's transaction.
     pub(crate) async fn save(&self, tx: &Tx) -> Result<()> {
+        if let Some(proof) = &self.proof {
+            proof.spend(tx).await?;
+        }
         if let Some((digest, record)) = &self.access {
             tx.add_access(digest, record).await?;
         }
@@ -77,6 +83,14 @@ impl Doorward {
         origin: &Origin,
         now: Timestamp,
     ) -> Result<Minted> {
+        self.check_issue(issuance, origin).await?;
+        // What an administrator took from the client is gone from everything that is issued from now on.
+        let (scopes, resources) = still_allowed(issuance)?;
+        let issuance = &Issuance {
+            scopes: &scopes,
+            resources: &resources,
+            ..*issuance
+        };
         let Issuance {
             application,
             client,
@@ -84,7 +98,6 @@ impl Doorward {
             person,
             ..
         } = issuance;
-        self.check_issue(issuance, origin).await?;
         let issuer = self.issuer(&application.slug, client);
         let subject = match person {
             Some(person) => claims::subject_of(client.subject_mode, &person.user)
@@ -92,12 +105,19 @@ impl Doorward {
             None => client.client_id.clone(),
         };
         let jti = hex16(self.random());
-        let nobody = no_family(application, now);
+        let nobody;
+        let of_family = match family {
+            Some(family) => *family,
+            None => {
+                nobody = no_family(application, now);
+                &nobody
+            }
+        };
         let issue = Issue {
             issuer: &issuer,
             subject: &subject,
             client_id: &client.client_id,
-            family: family.unwrap_or(&nobody),
+            family: of_family,
             session_id: family.and_then(|family| family.session_id),
             now,
             lifetime: client.lifetimes.access_token,
@@ -106,7 +126,12 @@ impl Doorward {
         let (access_token, access) = self.access_token(issuance, &issue, now)?;
         let mut answer = Map::new();
         answer.insert("access_token".into(), access_token.as_str().into());
-        answer.insert("token_type".into(), "Bearer".into());
+        let scheme = if issuance.proof.is_some() {
+            "DPoP"
+        } else {
+            "Bearer"
+        };
+        answer.insert("token_type".into(), scheme.into());
         answer.insert(
             "expires_in".into(),
             client.lifetimes.access_token.seconds().into(),
@@ -120,14 +145,15 @@ impl Doorward {
         }
         let refresh = match family {
             Some(family) if wants_refresh(client, family) => {
-                let (text, digest, record) = self.refresh_token(application, client, family.id, now);
+                let (text, digest, record) = self.refresh_token(issuance, family.id, now);
                 answer.insert("refresh_token".into(), text.into());
                 Some((digest, record))
             }
             _ => None,
         };
         let details = json!({ "grant_type": issuance.grant_type.as_str(), "scopes": issuance.scopes, "jti": jti,
-            "family": family.map(|family| family.id.to_string()), "refresh_token": refresh.is_some() });
+            "family": family.map(|family| family.id.to_string()), "refresh_token": refresh.is_some(),
+            "key": issuance.proof.map(|proof| &proof.jkt) });
         let about = About {
             user: person.map(|person| person.user.id),
             application: Some(application.id),
@@ -139,6 +165,7 @@ impl Doorward {
             answer,
             access,
             refresh,
+            proof: issuance.proof.cloned(),
             event,
         })
     }
@@ -172,12 +199,8 @@ impl Doorward {
             details,
         };
         let refused = self.refuse("token", reason, about, origin).await;
-        let code = refused.code.map_or(String::new(), |code| format!(" ({code})"));
-        Err(TokenError::new(
-            ErrorCode::InvalidGrant,
-            format!("the person may not enter this application{code}"),
-        )
-        .into())
+        let description = "the person may not enter this application";
+        Err(refused.naming(TokenError::new(ErrorCode::InvalidGrant, description)))
     }
 
     fn access_token(
@@ -200,6 +223,7 @@ impl Doorward {
                 created_at: now,
                 expires_at: now.plus(lifetime),
                 revoked_at: None,
+                jkt: issuance.proof.map(|proof| proof.jkt.clone()),
             };
             let digest = *token::digest(minted.text()).bytes();
             return Ok((minted.text().to_owned(), Some((digest, record))));
@@ -207,6 +231,9 @@ impl Doorward {
         let mut extra = Map::new();
         if let Some(family) = issuance.family {
             extra.insert(FAMILY.into(), family.id.to_string().into());
+        }
+        if let Some(proof) = issuance.proof {
+            extra.insert("cnf".into(), json!({ "jkt": proof.jkt }));
         }
         if let (Some(person), true) = (issuance.person, issuance.scopes.contains("profile")) {
             let names = self.directory().groups.names(&person.groups);
@@ -259,7 +286,11 @@ impl Doorward {
             lifetime: client.lifetimes.id_token,
             ..*issue
         };
-        let payload = claims::id_token(&issue, Some(&at_hash), None, extra);
+        let mut payload = claims::id_token(&issue, Some(&at_hash), None, extra);
+        if issuance.grant_type == GrantType::RefreshToken {
+            // OpenID Connect Core section 12.2.
+            payload.remove("nonce");
+        }
         key.sign(crate::authorize::ID_TYP, &payload)
     }
 
@@ -276,19 +307,22 @@ impl Doorward {
 
     fn refresh_token(
         &self,
-        application: &Application,
-        client: &Client,
+        issuance: &Issuance<'_>,
         family: FamilyId,
         now: Timestamp,
     ) -> (String, [u8; 32], RefreshRecord) {
+        let client = issuance.client;
+        // Those of confidential clients are bound to the client, which proves itself otherwise (RFC 9449 section 5).
+        let bound = issuance.proof.filter(|_| client.kind == ClientKind::Public);
         let minted = Opaque::mint(TokenKind::Refresh, &self.random());
         let record = RefreshRecord {
             family_id: family,
-            application_id: application.id,
+            application_id: issuance.application.id,
             created_at: now,
             expires_at: now.plus(client.lifetimes.refresh_token),
             used_at: None,
             answer_sealed: None,
+            jkt: bound.map(|proof| proof.jkt.clone()),
         };
         let digest = *token::digest(minted.text()).bytes();
         (minted.text().to_owned(), digest, record)
@@ -319,7 +353,26 @@ fn no_family(application: &Application, now: Timestamp) -> Family {
 
 /// Refresh tokens are given for `offline_access` (OpenID Connect Core section 11), to clients that may use them.
 fn wants_refresh(client: &Client, family: &Family) -> bool {
-    client.grant_types.contains(&GrantType::RefreshToken) && family.scopes.contains("offline_access")
+    client.grant_types.contains(&GrantType::RefreshToken)
+        && client.scopes.contains(scope::OFFLINE_ACCESS)
+        && family.scopes.contains(scope::OFFLINE_ACCESS)
+}
+
+/// What of the scopes and resources the client may still have.
+fn still_allowed(issuance: &Issuance<'_>) -> Result<(BTreeSet<String>, BTreeSet<String>)> {
+    let client = issuance.client;
+    let scopes: BTreeSet<String> = issuance.scopes.intersection(&client.scopes).cloned().collect();
+    if scopes.is_empty() && !issuance.scopes.is_empty() {
+        let description = "the client may not have any of these scopes any more";
+        return Err(TokenError::new(ErrorCode::InvalidScope, description).into());
+    }
+    let known = |resource: &&String| **resource == client.client_id || client.resources.contains(*resource);
+    let resources: BTreeSet<String> = issuance.resources.iter().filter(known).cloned().collect();
+    if resources.is_empty() && !issuance.resources.is_empty() {
+        let description = "the client may not have tokens for any of these resources any more";
+        return Err(TokenError::new(ErrorCode::InvalidTarget, description).into());
+    }
+    Ok((scopes, resources))
 }
 
 fn hex16(bytes: [u8; 16]) -> String {

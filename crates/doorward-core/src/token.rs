@@ -7,18 +7,19 @@ use doorward_crypto::seal;
 use doorward_crypto::token;
 use doorward_domain::access::Person;
 use doorward_domain::application::Application;
-use doorward_domain::client::{Client, GrantType};
+use doorward_domain::client::{Client, ConsentMode, GrantType};
 use doorward_domain::event::EventKind;
 use doorward_domain::token::{CodeRecord, Family, RefreshRecord};
 use doorward_domain::user::User;
-use doorward_domain::{GroupId, Reason, Timestamp};
+use doorward_domain::{ApplicationId, Code, GroupId, Reason, Timestamp};
 use doorward_oidc::error::{ErrorCode, TokenError};
 use doorward_oidc::params::Params;
 use doorward_oidc::refresh::{self, Rotation};
 use doorward_oidc::token::{self as oidc_token, TokenRequest};
-use doorward_store::{Taken, Tx};
+use doorward_store::{Refreshing, Taken, Tx};
 
-use crate::error::{Error, Fault, Result};
+use crate::dpop::{self, Proven};
+use crate::error::{Error, Fault, Refused, Result};
 use crate::events::About;
 use crate::issue::Issuance;
 use crate::{Doorward, Origin};
@@ -32,6 +33,8 @@ pub(crate) struct Caller<'a> {
     pub client: &'a Client,
     pub origin: &'a Origin,
     pub now: Timestamp,
+    /// The key that the client holds, when it sent a proof (RFC 9449).
+    pub proof: Option<Proven>,
 }
 
 pub(crate) fn invalid_grant(description: &str) -> Error {
@@ -49,8 +52,38 @@ impl Doorward {
         params: &Params,
         origin: &Origin,
     ) -> Result<Answer> {
+        self.token_with_proof(authorization, None, params, origin).await
+    }
+
+    /// Answers one token request that perhaps came with a proof of possession (RFC 9449).
+    ///
+    /// # Errors
+    /// As [`Doorward::token`], and `invalid_dpop_proof`.
+    pub async fn token_with_proof(
+        &self,
+        authorization: Option<&str>,
+        proof: Option<&str>,
+        params: &Params,
+        origin: &Origin,
+    ) -> Result<Answer> {
+        let mut known = None;
+        let answer = self
+            .answer_token((authorization, proof), params, origin, &mut known)
+            .await;
+        self.noted("token", answer, known, origin).await
+    }
+
+    async fn answer_token(
+        &self,
+        (authorization, proof): (Option<&str>, Option<&str>),
+        params: &Params,
+        origin: &Origin,
+        known: &mut Option<ApplicationId>,
+    ) -> Result<Answer> {
         params.refuse_repeated()?;
         let application = self.authenticate_client(authorization, params, origin).await?;
+        *known = Some(application.id);
+        let proof = self.prove_key(proof, dpop::TOKEN)?;
         let request = TokenRequest::read(params)?;
         let Some(client) = application.client.as_ref() else {
             return Err(Fault::internal("an authenticated application has no client").into());
@@ -61,6 +94,7 @@ impl Doorward {
             client,
             origin,
             now: self.now(),
+            proof,
         };
         match request {
             TokenRequest::Code {
@@ -98,6 +132,7 @@ impl Doorward {
                     scopes: &scopes,
                     resources: &resources,
                     grant_type: GrantType::ClientCredentials,
+                    proof: caller.proof.as_ref(),
                 };
                 let minted = self.issue(&issuance, origin, caller.now).await?;
                 let tx = self.store()?.begin().await?;
@@ -131,10 +166,11 @@ impl Doorward {
             caller.client,
             caller.application.id,
             caller.now,
-        );
+        )
+        .and_then(|()| dpop::check_binding(record.jkt.as_deref(), caller.proof.as_ref(), "code"));
         if let Err(error) = checked {
-            self.burn_code(caller, &digest, &family, &error).await?;
-            return Err(error.into());
+            let refused = self.burn_code(caller, &digest, &family, &error).await?;
+            return Err(refused.naming(error));
         }
         if family.ended_at.is_some() {
             return Err(self
@@ -152,6 +188,7 @@ impl Doorward {
             scopes: &scopes,
             resources: &resources,
             grant_type: GrantType::AuthorizationCode,
+            proof: caller.proof.as_ref(),
         };
         let minted = self.issue(&issuance, caller.origin, caller.now).await?;
         let tx = self.store()?.begin().await?;
@@ -182,7 +219,7 @@ impl Doorward {
         digest: &[u8; 32],
         family: &Family,
         error: &TokenError,
-    ) -> Result<()> {
+    ) -> Result<Refused> {
         let tx = self.store()?.begin().await?;
         let taken = tx.take_code(digest, caller.application.id, caller.now).await?;
         let reason = if matches!(taken, Taken::Used(_)) {
@@ -196,35 +233,47 @@ impl Doorward {
             Some(family),
             json!({ "problem": error.description, "what": "code" }),
         );
-        self.refuse_in(&tx, reason, about, caller.origin, caller.now)
+        let refused = self
+            .refuse_in(&tx, reason, about, caller.origin, caller.now)
             .await?;
         tx.commit().await?;
         self.inner.metrics.decided("token", reason.as_str());
-        Ok(())
+        Ok(refused)
     }
 
     /// A used code or refresh token came again: the whole family ends (RFC 9700 sections 2.1.1 and 4.14).
     async fn reused(&self, caller: &Caller<'_>, family: &Family, what: &str) -> Result<Error> {
         let tx = self.store()?.begin().await?;
         let ended = tx.end_family(family.id, "reuse", caller.now).await?;
-        if ended {
-            let about = self.about_family(caller, Some(family), json!({ "what": what }));
-            let mut event = self.event(EventKind::TokenReused, about, caller.origin, caller.now);
-            event.reason = Some(Reason::TokenReuse);
-            tx.add_event(&event).await?;
+        let problem = format!("the {what} was used before; all tokens that came from it were revoked");
+        let about = self.about_family(caller, Some(family), json!({ "what": what, "problem": problem }));
+        if !ended {
+            drop(tx);
+            let refused = self
+                .refuse("token", Reason::TokenReuse, about, caller.origin)
+                .await;
+            return Ok(refused.naming(TokenError::new(ErrorCode::InvalidGrant, problem)));
         }
+        let code = Code::new(token::short_code(&self.random()));
+        let mut event = self.event(EventKind::TokenReused, about, caller.origin, caller.now);
+        event.reason = Some(Reason::TokenReuse);
+        event.code = Some(code.clone());
+        tx.add_event(&event).await?;
         tx.commit().await?;
         self.inner.metrics.decided("token", Reason::TokenReuse.as_str());
-        Ok(invalid_grant(&format!(
-            "the {what} was used before; all tokens that came from it were revoked"
-        )))
+        let refused = Refused {
+            code: Some(code),
+            ..Refused::bare(Reason::TokenReuse)
+        };
+        Ok(refused.naming(TokenError::new(ErrorCode::InvalidGrant, problem)))
     }
 
     async fn refuse_grant(&self, caller: &Caller<'_>, family: Option<&Family>, problem: &str) -> Error {
         let about = self.about_family(caller, family, json!({ "problem": problem }));
-        self.refuse("token", Reason::InvalidGrant, about, caller.origin)
+        let refused = self
+            .refuse("token", Reason::InvalidGrant, about, caller.origin)
             .await;
-        invalid_grant(problem)
+        refused.naming(TokenError::new(ErrorCode::InvalidGrant, problem))
     }
 
     fn about_family(&self, caller: &Caller<'_>, family: Option<&Family>, details: Value) -> About {
@@ -250,12 +299,33 @@ impl Doorward {
         resources: &BTreeSet<String>,
     ) -> Result<Answer> {
         let digest = *token::digest(given).bytes();
-        let found = self.store()?.read().refresh_with_person(&digest).await?;
-        let Some((record, family, user)) = found else {
+        let found = self
+            .store()?
+            .read()
+            .refresh_with_person(&digest, caller.now)
+            .await?;
+        let Some(Refreshing {
+            record,
+            family,
+            person: user,
+            consented,
+        }) = found
+        else {
             return Err(self
                 .refuse_grant(caller, None, "the refresh token is unknown")
                 .await);
         };
+        // Without its key a refresh token is nothing: it neither refreshes nor ends its family.
+        if record.application_id == caller.application.id
+            && let Err(error) =
+                dpop::check_binding(record.jkt.as_deref(), caller.proof.as_ref(), "refresh token")
+        {
+            let reference = match self.refuse_grant(caller, Some(&family), &error.description).await {
+                Error::Protocol(noted) => noted.reference,
+                _ => None,
+            };
+            return Err(TokenError { reference, ..error }.into());
+        }
         match refresh::decide(
             &record,
             caller.application.id,
@@ -282,6 +352,13 @@ impl Doorward {
                     .await);
             }
         }
+        let lives_on_consent = matches!(
+            caller.client.consent,
+            ConsentMode::Explicit | ConsentMode::Expiring(_)
+        );
+        if lives_on_consent && !consented {
+            return Err(self.consent_over(caller, &family).await?);
+        }
         let person = user.map(|(user, direct)| self.person(user, direct));
         let narrowed = oidc_token::narrow(&family.scopes, scopes)?;
         let resources = oidc_token::narrow_resources(&family.resources, resources)?;
@@ -293,6 +370,7 @@ impl Doorward {
             scopes: &narrowed,
             resources: &resources,
             grant_type: GrantType::RefreshToken,
+            proof: caller.proof.as_ref(),
         };
         let minted = self.issue(&issuance, caller.origin, caller.now).await?;
         let answer = serde_json::to_vec(&minted.answer)
@@ -306,6 +384,20 @@ impl Doorward {
         minted.save(&tx).await?;
         tx.commit().await?;
         Ok(minted.answer)
+    }
+
+    /// The person's consent has expired or was never given: what lives on it ends.
+    async fn consent_over(&self, caller: &Caller<'_>, family: &Family) -> Result<Error> {
+        let problem = "the person's consent has expired; the person has to be asked again";
+        let tx = self.store()?.begin().await?;
+        tx.end_family(family.id, "consent expired", caller.now).await?;
+        let about = self.about_family(caller, Some(family), json!({ "problem": problem }));
+        let refused = self
+            .refuse_in(&tx, Reason::InvalidGrant, about, caller.origin, caller.now)
+            .await?;
+        tx.commit().await?;
+        self.inner.metrics.decided("token", Reason::InvalidGrant.as_str());
+        Ok(refused.naming(TokenError::new(ErrorCode::InvalidGrant, problem)))
     }
 
     fn person(&self, user: User, direct: Vec<GroupId>) -> Person {
@@ -348,6 +440,11 @@ impl Doorward {
             .answer_sealed
             .as_deref()
             .ok_or_else(|| Fault::internal("a used refresh token has no answer"))?;
+        if let Some(proof) = &caller.proof {
+            let tx = self.store()?.begin().await?;
+            proof.spend(&tx).await?;
+            tx.commit().await?;
+        }
         let bytes = seal::open_with_token(given, sealed)
             .map_err(|_| Fault::internal("a sealed answer cannot be opened"))?;
         Ok(serde_json::from_slice(&bytes)
@@ -371,6 +468,7 @@ impl Doorward {
             scopes: &family.scopes,
             resources: &resources,
             grant_type: GrantType::DeviceCode,
+            proof: caller.proof.as_ref(),
         };
         let minted = self.issue(&issuance, caller.origin, caller.now).await?;
         let tx: Tx = self.store()?.begin().await?;
@@ -389,4 +487,63 @@ struct CodeCall {
     redirect_uri: Option<String>,
     verifier: Option<String>,
     resources: BTreeSet<String>,
+}
+
+impl Refused {
+    /// The protocol's error with the code under which `explain` finds the inputs.
+    pub(crate) fn naming(self, error: TokenError) -> Error {
+        TokenError {
+            reference: self.code.map(|code| code.to_string()),
+            ..error
+        }
+        .into()
+    }
+}
+
+impl Doorward {
+    /// Writes an event about a protocol error that nobody has written about yet, and names its code. Polling is no failure
+    /// (RFC 8628 section 3.5).
+    pub(crate) async fn noted<T>(
+        &self,
+        endpoint: &'static str,
+        result: Result<T>,
+        application: Option<ApplicationId>,
+        origin: &Origin,
+    ) -> Result<T> {
+        let error = match result {
+            Err(Error::Protocol(error)) if error.reference.is_none() => *error,
+            other => return other,
+        };
+        let Some(reason) = reason_of(error.code) else {
+            return Err(error.into());
+        };
+        let details =
+            json!({ "endpoint": endpoint, "error": error.code.as_str(), "problem": error.description });
+        let about = About {
+            application,
+            details,
+            ..About::default()
+        };
+        Err(self.refuse(endpoint, reason, about, origin).await.naming(error))
+    }
+}
+
+/// The rule behind a code of the protocol; `None` where nothing was refused.
+fn reason_of(code: ErrorCode) -> Option<Reason> {
+    match code {
+        ErrorCode::AuthorizationPending
+        | ErrorCode::SlowDown
+        | ErrorCode::ServerError
+        | ErrorCode::TemporarilyUnavailable => None,
+        ErrorCode::InvalidClient => Some(Reason::InvalidClient),
+        ErrorCode::InvalidGrant | ErrorCode::ExpiredToken | ErrorCode::InvalidToken => {
+            Some(Reason::InvalidGrant)
+        }
+        ErrorCode::UnauthorizedClient => Some(Reason::UnauthorizedClient),
+        ErrorCode::InvalidScope => Some(Reason::InvalidScope),
+        ErrorCode::InvalidTarget => Some(Reason::InvalidTarget),
+        ErrorCode::AccessDenied => Some(Reason::ConsentDenied),
+        ErrorCode::InsufficientScope => Some(Reason::InsufficientScope),
+        _ => Some(Reason::InvalidRequest),
+    }
 }

@@ -19,6 +19,7 @@ use doorward_oidc::params::Params;
 use doorward_oidc::refresh::{self, Rotation};
 use doorward_oidc::scope;
 
+use crate::dpop::Carried;
 use crate::error::Result;
 use crate::events::About;
 use crate::issue::ACCESS_TYP;
@@ -36,6 +37,8 @@ struct Found {
     created_at: Timestamp,
     expires_at: Timestamp,
     revoked: bool,
+    /// Thumbprint of the key that it is bound to.
+    jkt: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +87,7 @@ impl Doorward {
             created_at: record.created_at,
             expires_at: record.expires_at,
             revoked: record.revoked_at.is_some(),
+            jkt: record.jkt,
         }))
     }
 
@@ -108,6 +112,7 @@ impl Doorward {
             created_at: Timestamp::from_seconds(own.claims.get("iat")?.as_i64()?),
             expires_at: Timestamp::from_seconds(own.claims.get("exp")?.as_i64()?),
             revoked: false,
+            jkt: bound_to(&own.claims)?,
             application,
         })
     }
@@ -134,6 +139,7 @@ impl Doorward {
             created_at: record.created_at,
             expires_at: record.expires_at,
             revoked: rotation != Rotation::Rotate,
+            jkt: record.jkt,
         }))
     }
 
@@ -143,21 +149,22 @@ impl Doorward {
             return Ok(None);
         }
         let conn = self.store()?.read();
-        if found.kind == Kind::Jwt {
-            let state = conn.jti_state(&found.jti, found.family_id).await?;
-            let gone = found.family_id.is_some() && !state.family_known;
-            if state.revoked || state.family_ended || gone {
+        let Some(family_id) = found.family_id else {
+            if found.kind == Kind::Jwt && conn.jti_state(&found.jti, None).await?.revoked {
                 return Ok(None);
             }
-        }
-        let Some(family_id) = found.family_id else {
             return Ok(Some(Live {
                 found,
                 family: None,
                 person: None,
             }));
         };
-        let Some((family, user)) = conn.family_with_person(family_id).await? else {
+        let family = if found.kind == Kind::Jwt {
+            conn.family_with_person_of_jti(family_id, &found.jti).await?
+        } else {
+            conn.family_with_person(family_id).await?
+        };
+        let Some((family, user)) = family else {
             return Ok(None);
         };
         let Some((user, direct)) = user.filter(|_| family.ended_at.is_none()) else {
@@ -179,14 +186,24 @@ impl Doorward {
     /// # Errors
     /// `Protocol` with `invalid_token` or `insufficient_scope`.
     pub async fn userinfo(&self, bearer: &str) -> Result<Map<String, Value>> {
+        self.userinfo_carried(Carried::Bearer(bearer)).await
+    }
+
+    /// The userinfo endpoint, for tokens that are perhaps bound to a key (RFC 9449 section 7).
+    ///
+    /// # Errors
+    /// As [`Doorward::userinfo`], and `invalid_dpop_proof`.
+    pub async fn userinfo_carried(&self, carried: Carried<'_>) -> Result<Map<String, Value>> {
+        let (Carried::Bearer(text) | Carried::Bound { token: text, .. }) = carried;
         let now = self.now();
         let refused = || invalid_token("the access token is unknown, expired or revoked");
         let found = self
-            .find_token(bearer)
+            .find_token(text)
             .await?
             .filter(|found| found.kind != Kind::Refresh)
             .ok_or_else(refused)?;
-        let Some(client) = found.application.client.clone() else {
+        let application = Arc::clone(&found.application);
+        let Some(client) = application.client.as_ref() else {
             return Err(refused().into());
         };
         let own = format!("{}/application/o/userinfo/", self.public_url());
@@ -197,7 +214,13 @@ impl Doorward {
         {
             return Err(invalid_token("the access token is meant for another resource").into());
         }
+        let proof = self.check_carried(carried, found.jkt.as_deref())?;
         let live = self.live(found, now).await?.ok_or_else(refused)?;
+        if let Some(proof) = proof {
+            let tx = self.store()?.begin().await?;
+            proof.spend(&tx).await?;
+            tx.commit().await?;
+        }
         let (Some(family), Some(person)) = (&live.family, &live.person) else {
             return Err(TokenError::new(
                 ErrorCode::InsufficientScope,
@@ -226,7 +249,8 @@ impl Doorward {
         Ok(claims::userinfo(&sub, answer))
     }
 
-    /// The introspection endpoint. A caller learns about its own tokens and tokens whose audience it is.
+    /// The introspection endpoint. A caller learns about its own tokens and access tokens whose audience it is, or whose audience is a
+    /// resource that it serves.
     ///
     /// # Errors
     /// `Protocol` when the client cannot prove itself or is public.
@@ -236,7 +260,22 @@ impl Doorward {
         params: &Params,
         origin: &Origin,
     ) -> Result<Value> {
+        let mut known = None;
+        let answer = self
+            .answer_introspection(authorization, params, origin, &mut known)
+            .await;
+        self.noted("introspect", answer, known, origin).await
+    }
+
+    async fn answer_introspection(
+        &self,
+        authorization: Option<&str>,
+        params: &Params,
+        origin: &Origin,
+        known: &mut Option<ApplicationId>,
+    ) -> Result<Value> {
         let application = self.authenticate_client(authorization, params, origin).await?;
+        *known = Some(application.id);
         let Some(caller) = confidential(&application) else {
             let description = "public clients may not introspect; authenticate with a secret or a key";
             return Err(TokenError::new(ErrorCode::InvalidClient, description).into());
@@ -278,6 +317,8 @@ impl Doorward {
             } else {
                 TokenHint::Access
             },
+            jkt: live.found.jkt.as_deref(),
+            act: None,
         };
         introspect::response(&active)
     }
@@ -285,15 +326,32 @@ impl Doorward {
     /// The revocation endpoint. Answers success for unknown tokens (RFC 7009 section 2.2).
     ///
     /// # Errors
-    /// `Protocol` when the client cannot prove itself or `token` is missing.
+    /// `Protocol` when the client cannot prove itself, `token` is missing or is another client's.
     pub async fn revoke(&self, authorization: Option<&str>, params: &Params, origin: &Origin) -> Result<()> {
+        let mut known = None;
+        let answer = self
+            .answer_revocation(authorization, params, origin, &mut known)
+            .await;
+        self.noted("revoke", answer, known, origin).await
+    }
+
+    async fn answer_revocation(
+        &self,
+        authorization: Option<&str>,
+        params: &Params,
+        origin: &Origin,
+        known: &mut Option<ApplicationId>,
+    ) -> Result<()> {
         let application = self.authenticate_client(authorization, params, origin).await?;
+        *known = Some(application.id);
         let question = doorward_oidc::revoke::read(params)?;
         let Some(found) = self.find_token(&question.token).await? else {
             return Ok(());
         };
         if found.application.id != application.id {
-            return Ok(());
+            // RFC 7009 section 2.1: refused, and the client is told.
+            let description = "the token was issued to another client";
+            return Err(TokenError::new(ErrorCode::InvalidGrant, description).into());
         }
         self.revoke_found(&found, &question.token, application.id, origin)
             .await
@@ -329,6 +387,18 @@ impl Doorward {
     }
 }
 
+/// The key in `cnf`. A `cnf` that cannot be read makes the token unusable rather than free.
+#[expect(
+    clippy::option_option,
+    reason = "no token, a token bound to nothing, a token bound to a key"
+)]
+fn bound_to(claims: &Map<String, Value>) -> Option<Option<String>> {
+    match claims.get("cnf") {
+        None => Some(None),
+        Some(cnf) => Some(Some(cnf.get("jkt")?.as_str()?.to_owned())),
+    }
+}
+
 fn confidential(application: &Application) -> Option<&Client> {
     application
         .client
@@ -337,5 +407,9 @@ fn confidential(application: &Application) -> Option<&Client> {
 }
 
 fn may_know(application: &Application, caller: &Client, found: &Found) -> bool {
-    found.application.id == application.id || found.audience.contains(&caller.client_id)
+    // A client without redirect URIs is no app that people use but a resource server; the registered resources are what it serves.
+    let serves = |audience: &String| caller.redirect_uris.is_empty() && caller.resources.contains(audience);
+    found.application.id == application.id
+        || found.audience.contains(&caller.client_id)
+        || (found.kind != Kind::Refresh && found.audience.iter().any(serves))
 }

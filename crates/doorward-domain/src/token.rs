@@ -68,6 +68,8 @@ pub struct CodeRecord {
     pub redirect_uri_given: bool,
     /// PKCE challenge, S256.
     pub code_challenge: Option<String>,
+    /// Thumbprint of the key that it is bound to (RFC 9449 section 10).
+    pub jkt: Option<String>,
     /// When it was issued.
     pub created_at: Timestamp,
     /// When it stops working.
@@ -91,6 +93,8 @@ pub struct RefreshRecord {
     pub used_at: Option<Timestamp>,
     /// The answer it was exchanged for, sealed under the token itself, for the grace of a lost reply.
     pub answer_sealed: Option<Vec<u8>>,
+    /// Thumbprint of the key that it is bound to (RFC 9449 section 5); `None` for those of confidential clients.
+    pub jkt: Option<String>,
 }
 
 /// An opaque access token as stored (under its digest).
@@ -112,6 +116,8 @@ pub struct AccessRecord {
     pub expires_at: Timestamp,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
+    /// Thumbprint of the key that it is bound to (RFC 9449 section 6).
+    pub jkt: Option<String>,
 }
 
 /// State of a device authorization (RFC 8628).

@@ -7,7 +7,7 @@
 mod answer;
 mod read;
 
-use doorward_domain::client::{Client, ConsentMode};
+use doorward_domain::client::{Client, ClientKind, ConsentMode};
 use doorward_domain::{Lifetime, Timestamp};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,7 +15,7 @@ use std::fmt;
 pub use crate::claims_request::{ClaimRequest, ClaimRequests, ClaimsRequest};
 use crate::scope::Scopes;
 pub use answer::{Response, success_redirect};
-pub use read::{Rules, check_redirect, read};
+pub use read::{Rules, check_redirect, read, way_back};
 
 /// Why the browser is shown a page instead of being sent back: the client or its redirect URI cannot be trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -251,6 +251,8 @@ pub struct AuthorizeRequest {
     pub nonce: Option<String>,
     /// PKCE challenge, S256.
     pub code_challenge: Option<String>,
+    /// Thumbprint of the key that the code has to be redeemed with (`dpop_jkt`, RFC 9449 section 10).
+    pub dpop_jkt: Option<String>,
     /// What to ask the person.
     pub prompts: BTreeSet<Prompt>,
     /// Greatest age of the authentication in seconds.
@@ -418,7 +420,7 @@ pub fn authorize(
             "the authentication is older than max_age allows",
         );
     }
-    if !consented && must_ask(client.consent, request, granted) {
+    if !consented && must_ask(client, request, granted) {
         let new = match granted {
             Some(granted) => request.consent_scopes.difference(granted).cloned().collect(),
             None => request.consent_scopes.clone(),
@@ -436,13 +438,19 @@ pub fn authorize(
     Authorize::Grant
 }
 
-fn must_ask(mode: ConsentMode, request: &AuthorizeRequest, granted: Option<&Scopes>) -> bool {
+fn must_ask(client: &Client, request: &AuthorizeRequest, granted: Option<&Scopes>) -> bool {
     let asked = request.prompts.contains(&Prompt::Consent);
-    match mode {
+    match client.consent {
         ConsentMode::Skip => false,
-        ConsentMode::Implicit => asked,
-        ConsentMode::Explicit | ConsentMode::Expiring(_) => {
+        ConsentMode::Implicit if is_assured(client, request) => asked,
+        ConsentMode::Implicit | ConsentMode::Explicit | ConsentMode::Expiring(_) => {
             asked || !granted.is_some_and(|granted| request.consent_scopes.is_subset(granted))
         }
     }
+}
+
+/// Is it sure that the answer reaches this client and no other program? Any program on a device can send a request with the id of a
+/// public client and receive what comes back to a loopback address or a private-use scheme (RFC 8252 section 8.6).
+fn is_assured(client: &Client, request: &AuthorizeRequest) -> bool {
+    client.kind == ClientKind::Confidential || request.redirect_uri.starts_with("https://")
 }

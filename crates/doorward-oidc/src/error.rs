@@ -33,6 +33,8 @@ pub enum ErrorCode {
     ServerError,
     /// RFC 6749 section 4.1.2.1.
     TemporarilyUnavailable,
+    /// RFC 9449 section 12.2.
+    InvalidDpopProof,
     /// RFC 6750 section 3.1.
     InvalidToken,
     /// RFC 6750 section 3.1.
@@ -55,6 +57,7 @@ impl ErrorCode {
         Self::ExpiredToken,
         Self::ServerError,
         Self::TemporarilyUnavailable,
+        Self::InvalidDpopProof,
         Self::InvalidToken,
         Self::InsufficientScope,
     ];
@@ -76,6 +79,7 @@ impl ErrorCode {
             Self::ExpiredToken => "expired_token",
             Self::ServerError => "server_error",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
+            Self::InvalidDpopProof => "invalid_dpop_proof",
             Self::InvalidToken => "invalid_token",
             Self::InsufficientScope => "insufficient_scope",
         }
@@ -96,6 +100,8 @@ pub struct TokenError {
     pub code: ErrorCode,
     /// One sentence in the characters of RFC 6749 section 5.2.
     pub description: String,
+    /// Code of the event that was written about this refusal; told to the client behind the sentence.
+    pub reference: Option<String>,
 }
 
 impl TokenError {
@@ -105,6 +111,7 @@ impl TokenError {
         Self {
             code,
             description: describe(description.as_ref()),
+            reference: None,
         }
     }
 
@@ -123,7 +130,11 @@ impl TokenError {
     /// JSON body of the answer.
     #[must_use]
     pub fn body(&self) -> Value {
-        json!({ "error": self.code.as_str(), "error_description": self.description })
+        let description = match &self.reference {
+            Some(code) => format!("{} ({code})", self.description),
+            None => self.description.clone(),
+        };
+        json!({ "error": self.code.as_str(), "error_description": description })
     }
 }
 

@@ -85,6 +85,10 @@ pub struct Active<'a> {
     pub jti: Option<&'a str>,
     /// Access or refresh token.
     pub kind: TokenHint,
+    /// Thumbprint of the key that it is bound to (RFC 9449 section 6.2).
+    pub jkt: Option<&'a str>,
+    /// Who acts for the subject (RFC 8693 section 4.1).
+    pub act: Option<&'a Value>,
 }
 
 /// JSON body for a live token (section 2.2).
@@ -105,13 +109,20 @@ pub fn response(active: &Active<'_>) -> Value {
     };
     body.insert("aud".into(), aud);
     if active.kind == TokenHint::Access {
-        body.insert("token_type".into(), "Bearer".into());
+        let scheme = if active.jkt.is_some() { "DPoP" } else { "Bearer" };
+        body.insert("token_type".into(), scheme.into());
     }
     if let Some(username) = active.username {
         body.insert("username".into(), username.into());
     }
     if let Some(jti) = active.jti {
         body.insert("jti".into(), jti.into());
+    }
+    if let Some(jkt) = active.jkt {
+        body.insert("cnf".into(), json!({ "jkt": jkt }));
+    }
+    if let Some(act) = active.act {
+        body.insert("act".into(), act.clone());
     }
     Value::Object(body)
 }

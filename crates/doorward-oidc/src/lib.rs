@@ -12,6 +12,7 @@ pub mod claims_request;
 pub mod client_auth;
 pub mod device;
 pub mod discovery;
+pub mod dpop;
 mod encode;
 pub mod error;
 pub mod introspect;
@@ -25,6 +26,7 @@ pub mod resource;
 pub mod revoke;
 pub mod scope;
 pub mod token;
+pub mod token_exchange;
 
 pub use error::{ErrorCode, TokenError};
 pub use params::{ParamError, Params};

@@ -104,6 +104,7 @@ impl People {
                     expires_at: now.plus(Lifetime::from_days(30)),
                     used_at: None,
                     answer_sealed: None,
+                    jkt: None,
                 },
                 dice.digest(),
             ));

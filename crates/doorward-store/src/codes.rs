@@ -13,7 +13,7 @@ macro_rules! code_columns {
     () => {
         "family_id AS c_family_id, application_id AS c_application_id, redirect_uri AS c_redirect_uri, \
          redirect_uri_given AS c_redirect_uri_given, code_challenge AS c_code_challenge, \
-         created_at AS c_created_at, expires_at AS c_expires_at, used_at AS c_used_at"
+         created_at AS c_created_at, expires_at AS c_expires_at, used_at AS c_used_at, jkt AS c_jkt"
     };
 }
 
@@ -29,7 +29,7 @@ pub(crate) const USED: &str = concat!(
 pub(crate) const FIND: &str = concat!(
     "SELECT c.family_id AS c_family_id, c.application_id AS c_application_id, c.redirect_uri AS c_redirect_uri, \
      c.redirect_uri_given AS c_redirect_uri_given, c.code_challenge AS c_code_challenge, \
-     c.created_at AS c_created_at, c.expires_at AS c_expires_at, c.used_at AS c_used_at, ",
+     c.created_at AS c_created_at, c.expires_at AS c_expires_at, c.used_at AS c_used_at, c.jkt AS c_jkt, ",
     family_columns!(),
     " FROM codes AS c JOIN families AS f ON f.id = c.family_id WHERE c.digest = $1 LIMIT 1"
 );
@@ -57,6 +57,7 @@ fn code_of(row: &Row) -> Result<CodeRecord> {
         created_at: fields.get("c_created_at")?,
         expires_at: fields.get("c_expires_at")?,
         used_at: fields.get("c_used_at")?,
+        jkt: fields.get("c_jkt")?,
     })
 }
 
@@ -82,7 +83,7 @@ impl Tx {
     pub async fn add_code(&self, digest: &[u8; 32], code: &CodeRecord) -> Result<()> {
         let query = sql(
             "INSERT INTO codes(digest, family_id, application_id, redirect_uri, redirect_uri_given, \
-             code_challenge, created_at, expires_at, used_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+             code_challenge, created_at, expires_at, used_at, jkt) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         )
         .bind(digest)
         .bind(code.family_id)
@@ -92,7 +93,8 @@ impl Tx {
         .bind(code.code_challenge.as_deref())
         .bind(code.created_at)
         .bind(code.expires_at)
-        .bind(code.used_at);
+        .bind(code.used_at)
+        .bind(code.jkt.as_deref());
         self.run(query).await?;
         Ok(())
     }

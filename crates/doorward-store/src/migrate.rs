@@ -61,6 +61,7 @@ const MIGRATIONS: &[Migration] = &[
     both!(3, "0003_applications"),
     both!(4, "0004_sessions_and_tokens"),
     both!(5, "0005_events"),
+    both!(6, "0006_bound_tokens"),
 ];
 
 /// Newest schema version that this program knows.

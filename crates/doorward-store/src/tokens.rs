@@ -13,7 +13,8 @@ use crate::sql::{Row, sql};
 macro_rules! refresh_columns {
     () => {
         "r.family_id AS r_family_id, r.application_id AS r_application_id, r.created_at AS r_created_at, \
-         r.expires_at AS r_expires_at, r.used_at AS r_used_at, r.answer_sealed AS r_answer_sealed"
+         r.expires_at AS r_expires_at, r.used_at AS r_used_at, r.answer_sealed AS r_answer_sealed, \
+         r.jkt AS r_jkt"
     };
 }
 
@@ -33,14 +34,16 @@ pub(crate) const REFRESH_WITH_PERSON: &str = concat!(
     user_columns!(),
     ", ",
     group_ids_column!(),
-    " FROM refresh_tokens AS r JOIN families AS f ON f.id = r.family_id \
+    ", EXISTS (SELECT 1 FROM grants AS gr WHERE gr.user_id = f.user_id AND gr.application_id = f.application_id \
+        AND (gr.expires_at IS NULL OR gr.expires_at > $2)) AS consented \
+      FROM refresh_tokens AS r JOIN families AS f ON f.id = r.family_id \
       LEFT JOIN users AS u ON u.id = f.user_id WHERE r.digest = $1 LIMIT 1"
 );
 pub(crate) const TAKE_REFRESH: &str = "UPDATE refresh_tokens SET used_at = $2, answer_sealed = $3 \
     WHERE digest = $1 AND used_at IS NULL RETURNING family_id";
 pub(crate) const ACCESS: &str = "SELECT jti AS t_jti, family_id AS t_family_id, application_id AS t_application_id, \
     scopes AS t_scopes, audience AS t_audience, created_at AS t_created_at, expires_at AS t_expires_at, \
-    revoked_at AS t_revoked_at FROM access_tokens WHERE digest = $1 LIMIT 1";
+    revoked_at AS t_revoked_at, jkt AS t_jkt FROM access_tokens WHERE digest = $1 LIMIT 1";
 pub(crate) const JTI_STATE: &str = "SELECT EXISTS (SELECT 1 FROM revoked_jtis WHERE jti = $1) AS revoked, \
     EXISTS (SELECT 1 FROM families WHERE id = $2) AS known, \
     EXISTS (SELECT 1 FROM families WHERE id = $2 AND ended_at IS NOT NULL) AS ended";
@@ -56,6 +59,19 @@ pub struct JtiState {
     pub family_known: bool,
 }
 
+/// A refresh token with everything that decides over it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refreshing {
+    /// The token.
+    pub record: RefreshRecord,
+    /// Its family.
+    pub family: Family,
+    /// The person with the groups they are directly in; `None` for families without a user.
+    pub person: Option<(User, Vec<GroupId>)>,
+    /// Is there a grant of this person for this application that has not expired?
+    pub consented: bool,
+}
+
 fn refresh_of(row: &Row) -> Result<RefreshRecord> {
     let fields = Fields::new(row, "refresh_tokens", "r", "r_family_id");
     Ok(RefreshRecord {
@@ -65,6 +81,7 @@ fn refresh_of(row: &Row) -> Result<RefreshRecord> {
         expires_at: fields.get("r_expires_at")?,
         used_at: fields.get("r_used_at")?,
         answer_sealed: fields.get("r_answer_sealed")?,
+        jkt: fields.get("r_jkt")?,
     })
 }
 
@@ -79,6 +96,7 @@ fn access_of(row: &Row) -> Result<AccessRecord> {
         created_at: fields.get("t_created_at")?,
         expires_at: fields.get("t_expires_at")?,
         revoked_at: fields.get("t_revoked_at")?,
+        jkt: fields.get("t_jkt")?,
     })
 }
 
@@ -95,19 +113,24 @@ impl Conn {
         }
     }
 
-    /// A refresh token with its family, the family's user and the live groups the user is directly in: all that an
-    /// exchange decides by. 1 query.
+    /// Finds a refresh token with its family, its person and whether that person's consent still counts at `now`. 1 query.
     ///
     /// # Errors
     /// See [`Conn::find_refresh`].
     pub async fn refresh_with_person(
         &self,
         digest: &[u8; 32],
-    ) -> Result<Option<(RefreshRecord, Family, Option<(User, Vec<GroupId>)>)>> {
-        match self.first(sql(REFRESH_WITH_PERSON).bind(digest)).await? {
-            None => Ok(None),
-            Some(row) => Ok(Some((refresh_of(&row)?, family_of(&row)?, person_or_none(&row)?))),
-        }
+        now: Timestamp,
+    ) -> Result<Option<Refreshing>> {
+        let Some(row) = self.first(sql(REFRESH_WITH_PERSON).bind(digest).bind(now)).await? else {
+            return Ok(None);
+        };
+        Ok(Some(Refreshing {
+            record: refresh_of(&row)?,
+            family: family_of(&row)?,
+            person: person_or_none(&row)?,
+            consented: row.get("consented")?,
+        }))
     }
 
     /// An opaque access token, also when revoked or expired. 1 query.
@@ -144,7 +167,7 @@ impl Tx {
     pub async fn add_refresh(&self, digest: &[u8; 32], token: &RefreshRecord) -> Result<()> {
         let query = sql(
             "INSERT INTO refresh_tokens(digest, family_id, application_id, created_at, expires_at, \
-             used_at, answer_sealed) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+             used_at, answer_sealed, jkt) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
         .bind(digest)
         .bind(token.family_id)
@@ -152,7 +175,8 @@ impl Tx {
         .bind(token.created_at)
         .bind(token.expires_at)
         .bind(token.used_at)
-        .bind(token.answer_sealed.as_ref());
+        .bind(token.answer_sealed.as_ref())
+        .bind(token.jkt.as_deref());
         self.run(query).await?;
         Ok(())
     }
@@ -179,7 +203,7 @@ impl Tx {
     pub async fn add_access(&self, digest: &[u8; 32], token: &AccessRecord) -> Result<()> {
         let query = sql(
             "INSERT INTO access_tokens(digest, jti, family_id, application_id, scopes, audience, \
-             created_at, expires_at, revoked_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+             created_at, expires_at, revoked_at, jkt) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         )
         .bind(digest)
         .bind(&token.jti)
@@ -189,7 +213,8 @@ impl Tx {
         .bind(texts(&token.audience))
         .bind(token.created_at)
         .bind(token.expires_at)
-        .bind(token.revoked_at);
+        .bind(token.revoked_at)
+        .bind(token.jkt.as_deref());
         self.run(query).await?;
         Ok(())
     }

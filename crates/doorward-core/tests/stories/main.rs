@@ -11,6 +11,7 @@ mod administrators;
 mod authorize;
 mod budgets;
 mod device;
+mod dpop;
 mod inputs;
 mod keys;
 mod links;

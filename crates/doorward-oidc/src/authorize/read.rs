@@ -80,7 +80,20 @@ pub fn check_redirect(params: &Params, client: &Client) -> Result<(String, bool)
 /// # Errors
 /// A page as long as the redirect URI is not known to be good; an error for the client after that.
 pub fn read(params: &Params, client: &Client, rules: &Rules<'_>) -> Result<AuthorizeRequest, ReadError> {
-    let (redirect_uri, redirect_uri_given) = check_redirect(params, client).map_err(ReadError::Page)?;
+    let request = way_back(params, client, rules.issuer).map_err(ReadError::Page)?;
+    match complete(request.clone(), params, client, rules) {
+        Ok(request) => Ok(request),
+        Err((code, description)) => Err(ReadError::Return(request.error(code, &description))),
+    }
+}
+
+/// The way back to the client, as far as these parameters tell it, for an error that comes before the rest can be read: a request object
+/// that cannot be used (RFC 9101 section 6.3).
+///
+/// # Errors
+/// A page; nothing is redirected.
+pub fn way_back(params: &Params, client: &Client, issuer: &str) -> Result<AuthorizeRequest, Page> {
+    let (redirect_uri, redirect_uri_given) = check_redirect(params, client)?;
     let once = |name: &str| {
         if params.count(name) > 1 {
             None
@@ -96,9 +109,9 @@ pub fn read(params: &Params, client: &Client, rules: &Rules<'_>) -> Result<Autho
     let state = once("state")
         .filter(|state| state.len() <= LONGEST_STATE)
         .map(str::to_owned);
-    let request = AuthorizeRequest {
+    Ok(AuthorizeRequest {
         client_id: client.client_id.clone(),
-        issuer: rules.issuer.to_owned(),
+        issuer: issuer.to_owned(),
         redirect_uri,
         redirect_uri_given,
         mode,
@@ -108,6 +121,7 @@ pub fn read(params: &Params, client: &Client, rules: &Rules<'_>) -> Result<Autho
         resources: BTreeSet::new(),
         nonce: params.get("nonce").map(str::to_owned),
         code_challenge: params.get("code_challenge").map(str::to_owned),
+        dpop_jkt: params.get("dpop_jkt").map(str::to_owned),
         prompts: BTreeSet::new(),
         max_age: None,
         acr_values: words(params, "acr_values"),
@@ -116,11 +130,7 @@ pub fn read(params: &Params, client: &Client, rules: &Rules<'_>) -> Result<Autho
         ui_locales: words(params, "ui_locales"),
         claims: None,
         display: None,
-    };
-    match complete(request.clone(), params, client, rules) {
-        Ok(request) => Ok(request),
-        Err((code, description)) => Err(ReadError::Return(request.error(code, &description))),
-    }
+    })
 }
 
 type Refusal = (Code, String);
@@ -134,6 +144,7 @@ fn complete(
     check_shape(params)?;
     check_response(params, client)?;
     check_pkce(params, client)?;
+    check_dpop_jkt(params)?;
     request.scopes = scopes(params, client, rules)?;
     request.resources = resource::read(params)
         .and_then(|asked| resource::allow(&asked, client).map(|()| asked))
@@ -226,6 +237,16 @@ fn check_response(params: &Params, client: &Client) -> Result<(), Refusal> {
 }
 
 /// RFC 7636 section 4.3, with S256 only (RFC 9700 section 2.1.1).
+fn check_dpop_jkt(params: &Params) -> Result<(), Refusal> {
+    match params.get("dpop_jkt") {
+        Some(jkt) if !crate::dpop::is_thumbprint(jkt) => Err((
+            Code::InvalidRequest,
+            "dpop_jkt has the wrong form; expected a SHA-256 thumbprint in base64url".to_owned(),
+        )),
+        _ => Ok(()),
+    }
+}
+
 fn check_pkce(params: &Params, client: &Client) -> Result<(), Refusal> {
     let method = params.get("code_challenge_method");
     match (params.get("code_challenge"), method) {

@@ -97,7 +97,10 @@ fn section_3_says_what_is_supported_and_nothing_else() {
     ] {
         assert_eq!(metadata[member], expected, "{member}");
     }
-    assert!(metadata.get("dpop_signing_alg_values_supported").is_none());
+    assert_eq!(
+        list("dpop_signing_alg_values_supported"),
+        ["RS256", "ES256", "PS256", "EdDSA"]
+    );
     assert!(metadata.get("registration_endpoint").is_none());
 }
 

@@ -252,6 +252,7 @@ proptest! {
             expires_at: at(lives),
             used_at: used.map(at),
             answer_sealed: kept.then(|| vec![1]),
+            jkt: None,
         };
         let fresh = own && !ended && used.is_none() && lives > 0;
         let decided = decide(&record, application(1), ended, now());

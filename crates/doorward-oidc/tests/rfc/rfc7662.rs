@@ -32,6 +32,8 @@ fn section_2_2_a_live_token_is_described() {
         expires_at: later(1800),
         jti: Some("j-1"),
         kind: TokenHint::Access,
+        jkt: None,
+        act: None,
     };
     let expected = json!({ "active": true, "iss": ISSUER, "client_id": "shop", "sub": "sub-1", "username": "alice",
         "scope": "openid profile", "aud": "https://api.example/", "iat": 1_800_000_000, "exp": 1_800_001_800,

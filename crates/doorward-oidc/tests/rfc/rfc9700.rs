@@ -106,6 +106,7 @@ fn refresh() -> RefreshRecord {
         expires_at: later(1000),
         used_at: None,
         answer_sealed: None,
+        jkt: None,
     }
 }
 

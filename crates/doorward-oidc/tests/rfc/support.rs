@@ -105,6 +105,7 @@ pub(crate) fn code_record() -> CodeRecord {
         created_at: now(),
         expires_at: later(60),
         used_at: None,
+        jkt: None,
     }
 }
 

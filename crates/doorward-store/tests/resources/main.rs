@@ -161,6 +161,7 @@ pub(crate) fn code(family: FamilyId, application: ApplicationId) -> CodeRecord {
         created_at: NOW,
         expires_at: later(60),
         used_at: None,
+        jkt: Some("0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I".to_owned()),
     }
 }
 
@@ -172,6 +173,7 @@ pub(crate) fn refresh(family: FamilyId, application: ApplicationId) -> RefreshRe
         expires_at: later(1000),
         used_at: None,
         answer_sealed: None,
+        jkt: Some("0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I".to_owned()),
     }
 }
 

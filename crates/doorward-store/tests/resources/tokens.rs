@@ -3,7 +3,7 @@
 use doorward_domain::token::{AccessRecord, CodeRecord, DeviceRecord, DeviceState, Family, RefreshRecord};
 use doorward_domain::{ApplicationId, FamilyId};
 use doorward_store::testing::each_engine;
-use doorward_store::{Error, JtiState, Store, Taken, conflict_field, count_queries};
+use doorward_store::{Error, JtiState, Refreshing, Store, Taken, conflict_field, count_queries};
 
 use crate::{
     NOW, add_application, add_family, add_group, add_session, add_user, code, digest, family, id, later,
@@ -209,6 +209,7 @@ async fn rfc6749_4_1_2_a_code_is_taken_once_and_by_its_client_only() {
         let bare = CodeRecord {
             redirect_uri_given: false,
             code_challenge: None,
+            jkt: None,
             ..record
         };
         let second = add_code(&store, &bare).await;
@@ -267,11 +268,14 @@ async fn a_refresh_token_is_taken_once_and_keeps_its_answer() {
         let record = refresh(family.id, app.id);
         let token = add_refresh(&store, &record).await;
         let conn = store.read();
-        let (found, queries) = count_queries(conn.refresh_with_person(&token)).await;
-        assert_eq!(
-            found.unwrap(),
-            Some((record.clone(), family.clone(), Some((alice, vec![staff.id]))))
-        );
+        let (found, queries) = count_queries(conn.refresh_with_person(&token, NOW)).await;
+        let expected = Refreshing {
+            record: record.clone(),
+            family: family.clone(),
+            person: Some((alice, vec![staff.id])),
+            consented: false,
+        };
+        assert_eq!(found.unwrap(), Some(expected));
         assert_eq!(queries, 1);
         let take = async |at| {
             write(&store, async |tx| tx.take_refresh(&token, &[0, 1, 255], at).await)
@@ -287,7 +291,7 @@ async fn a_refresh_token_is_taken_once_and_keeps_its_answer() {
         };
         assert_eq!(conn.find_refresh(&token).await.unwrap(), Some((used, family)));
         assert_eq!(conn.find_refresh(&digest()).await.unwrap(), None);
-        assert_eq!(conn.refresh_with_person(&digest()).await.unwrap(), None);
+        assert_eq!(conn.refresh_with_person(&digest(), NOW).await.unwrap(), None);
         assert!(
             !write(&store, async |tx| tx.take_refresh(&digest(), b"", NOW).await)
                 .await
@@ -334,11 +338,13 @@ async fn opaque_access_tokens_come_back_and_are_revoked_once() {
             created_at: NOW,
             expires_at: later(10),
             revoked_at: None,
+            jkt: Some("0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I".to_owned()),
         };
         let bare = AccessRecord {
             jti: "j2".into(),
             family_id: None,
             audience: Vec::new(),
+            jkt: None,
             ..full.clone()
         };
         let (one, two) = (digest(), digest());
@@ -477,6 +483,7 @@ async fn families_are_forgotten_when_nothing_of_theirs_is_left() {
             created_at: NOW,
             expires_at: later(700),
             revoked_at: None,
+            jkt: None,
         };
         write(&store, async |tx| tx.add_access(&digest(), &access).await)
             .await
