@@ -10,6 +10,9 @@ use std::collections::BTreeSet;
 use crate::claims::{ACR_KNOWN, EMAIL_CLAIMS, PROFILE_CLAIMS};
 use crate::scope;
 
+/// Languages of the pages.
+pub const UI_LOCALES: &[&str] = &["en", "de"];
+
 /// The metadata of one issuer.
 ///
 /// `base` is `public_url`; a slash at its end does not matter. `slug` is the application's, `None` for the global issuer. `scopes` and `claims` are
@@ -61,7 +64,9 @@ pub fn document<S: AsRef<str>, C: AsRef<str>>(
         "grant_types_supported": grants,
         "acr_values_supported": ACR_KNOWN,
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
+        // All are taken; the pages fit every display, so that the value changes nothing.
         "display_values_supported": ["page", "popup", "touch", "wap"],
+        "ui_locales_supported": UI_LOCALES,
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": algorithms,
         "request_object_signing_alg_values_supported": algorithms,
@@ -76,7 +81,6 @@ pub fn document<S: AsRef<str>, C: AsRef<str>>(
         "claims_parameter_supported": true,
         "request_parameter_supported": true,
         "request_uri_parameter_supported": false,
-        "require_request_uri_registration": true,
         "require_pushed_authorization_requests": false,
         "authorization_response_iss_parameter_supported": true,
         "backchannel_logout_supported": true,

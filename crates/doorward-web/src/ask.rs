@@ -1,17 +1,20 @@
 //! One request as the handlers see it: who, from where, with which cookies, in which language.
 
-use axum::extract::{ConnectInfo, FromRequestParts, Request};
+use axum::extract::{FromRequestParts, Request};
 use http::header::{ACCEPT_LANGUAGE, AUTHORIZATION, HOST, ORIGIN, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, Uri};
 use http_body_util::{BodyExt, Limited};
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use doorward_core::Origin;
+use doorward_core::attempts::Sender;
 use doorward_core::sessions::Visit;
-use doorward_domain::Reason;
+use doorward_core::{Origin, Refused};
+use doorward_domain::attempt::{Attempt, Purpose};
+use doorward_domain::{Reason, SessionId};
+use doorward_oidc::error::{ErrorCode, TokenError};
 use doorward_oidc::params::Params;
 
 use crate::App;
@@ -26,41 +29,146 @@ pub(crate) struct Ask {
     pub(crate) app: App,
     pub(crate) headers: HeaderMap,
     pub(crate) uri: Uri,
-    pub(crate) origin: Origin,
+    peer: IpAddr,
+    origin: OnceLock<Origin>,
+    wished: OnceLock<String>,
 }
 
 impl FromRequestParts<App> for Ask {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
-        let peer = parts
-            .extensions
-            .get::<ConnectInfo<SocketAddr>>()
-            .map_or(IpAddr::from([0, 0, 0, 0]), |info| info.0.ip());
         let headers = std::mem::take(&mut parts.headers);
-        let ip = forwarded::client_ip(peer, &headers, &*app.options.trusts);
-        let user_agent = headers.get(USER_AGENT).map(|value| {
-            let text = String::from_utf8_lossy(value.as_bytes());
-            text.chars().filter(|c| !c.is_control()).take(256).collect()
-        });
         Ok(Self {
             app: app.clone(),
             headers,
             uri: parts.uri.clone(),
-            origin: Origin {
-                ip: Some(ip),
-                user_agent,
-            },
+            peer: forwarded::peer(&parts.extensions),
+            origin: OnceLock::new(),
+            wished: OnceLock::new(),
         })
     }
 }
 
 impl Ask {
+    /// Where the request came from; read from the headers when somebody asks for the first time.
+    pub(crate) fn origin(&self) -> &Origin {
+        self.origin.get_or_init(|| {
+            let user_agent = self.headers.get(USER_AGENT).map(|value| {
+                let text = String::from_utf8_lossy(value.as_bytes());
+                text.chars().filter(|c| !c.is_control()).take(256).collect()
+            });
+            Origin {
+                ip: Some(self.address()),
+                user_agent,
+            }
+        })
+    }
+
+    /// The same for endpoints that programs call: nobody lists their names.
+    pub(crate) fn program(&self) -> &Origin {
+        self.origin.get_or_init(|| Origin {
+            ip: Some(self.address()),
+            user_agent: None,
+        })
+    }
+
+    fn address(&self) -> IpAddr {
+        self.app.warn_of_proxy(self.peer, &self.headers);
+        forwarded::client_ip(self.peer, &self.headers, &*self.app.options.trusts)
+    }
+
+    /// Does the caller sit on this machine, or in a network that the operator trusts? A proxy on this machine that nobody
+    /// declared speaks for the whole world and does not count.
+    pub(crate) fn is_local(&self) -> bool {
+        let trusts = &*self.app.options.trusts;
+        if forwarded::is_undeclared_proxy(self.peer, &self.headers, trusts) {
+            return false;
+        }
+        let ip = forwarded::client_ip(self.peer, &self.headers, trusts);
+        ip.is_loopback() || trusts(ip)
+    }
+
+    /// Remembers the languages that the client wishes for its person (`ui_locales`), wherever the request held them.
+    pub(crate) fn wish(&self, ui_locales: Option<&str>) {
+        if let Some(wished) = ui_locales.filter(|wished| !wished.is_empty()) {
+            // The first one counts.
+            let _ = self.wished.set(wished.to_owned());
+        }
+    }
+
+    /// The same for the authorization request that a page belongs to.
+    pub(crate) async fn wish_of(&self, next: &str) {
+        if self.wished.get().is_none() {
+            let destination = self.app.doorward.destination(next).await;
+            self.wish(Some(&destination.ui_locales.join(" ")));
+        }
+    }
+
+    /// Opens the sealed attempt of a form.
+    pub(crate) fn open(
+        &self,
+        sealed: Option<&str>,
+        purpose: Purpose,
+        session: Option<SessionId>,
+    ) -> Result<Attempt, Reason> {
+        let browser = self.cookie(Name::Browser);
+        let site = self
+            .headers
+            .get("sec-fetch-site")
+            .and_then(|value| value.to_str().ok());
+        let sender = Sender {
+            browser: browser.as_deref(),
+            session,
+            same_origin: site == Some("same-origin"),
+        };
+        self.app
+            .doorward
+            .open_attempt_of(sealed.unwrap_or_default(), purpose, sender)
+    }
+
+    /// A refusal that a page shows: one without a code is recorded now and gets one.
+    pub(crate) async fn coded(&self, refused: Refused) -> Refused {
+        if refused.code.is_some() {
+            return refused;
+        }
+        let problem = refused
+            .details
+            .iter()
+            .find(|(name, _)| *name == "problem")
+            .map(|(_, problem)| problem.as_str());
+        let recorded = self
+            .app
+            .doorward
+            .refuse_shown(refused.reason, problem, self.origin())
+            .await;
+        Refused {
+            code: recorded.code,
+            ..refused
+        }
+    }
+
     /// `Authorization`, when it is text.
     pub(crate) fn authorization(&self) -> Option<&str> {
         self.headers
             .get(AUTHORIZATION)
             .and_then(|value| value.to_str().ok())
+    }
+
+    /// The proof of possession in the `DPoP` header (RFC 9449 section 4.3, check 1).
+    pub(crate) fn proof(&self) -> Result<Option<&str>, TokenError> {
+        let mut given = self.headers.get_all("dpop").iter();
+        match (given.next(), given.next()) {
+            (None, _) => Ok(None),
+            (Some(one), None) => one
+                .to_str()
+                .map(Some)
+                .map_err(|_| TokenError::new(ErrorCode::InvalidDpopProof, "the DPoP header is not a JWT")),
+            (Some(_), Some(_)) => Err(TokenError::new(
+                ErrorCode::InvalidDpopProof,
+                "the DPoP header is given more than once",
+            )),
+        }
     }
 
     /// The query as parameters.
@@ -106,6 +214,7 @@ impl Ask {
         let asked = asked
             .as_ref()
             .and_then(|query| query.get("ui_locales"))
+            .or(self.wished.get().map(String::as_str))
             .or(wished);
         let cookie = self.cookie(Name::Language);
         let accept = self

@@ -1,11 +1,34 @@
 //! Who really called: the peer, or what trusted proxies say about the caller. Anything that cannot be read counts as the
 //! nearest address that is known.
 
-use http::HeaderMap;
-use std::net::IpAddr;
+use axum::extract::ConnectInfo;
+use http::{Extensions, HeaderMap};
+use std::net::{IpAddr, SocketAddr};
 
 /// Most entries of `X-Forwarded-For` that are looked at.
 const MOST: usize = 32;
+
+/// Headers by which proxies give themselves away.
+const MARKS: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
+
+/// The address at the other end of the connection.
+pub(crate) fn peer(extensions: &Extensions) -> IpAddr {
+    extensions
+        .get::<ConnectInfo<SocketAddr>>()
+        .map_or(IpAddr::from([0, 0, 0, 0]), |info| info.0.ip())
+        .to_canonical()
+}
+
+/// Is the peer a proxy on this machine that the operator forgot to declare? Then everybody in the world seems to sit on this
+/// machine.
+pub(crate) fn is_undeclared_proxy(
+    peer: IpAddr,
+    headers: &HeaderMap,
+    trusts: &(dyn Fn(IpAddr) -> bool + Send + Sync),
+) -> bool {
+    let peer = peer.to_canonical();
+    peer.is_loopback() && !trusts(peer) && MARKS.iter().any(|mark| headers.contains_key(*mark))
+}
 
 /// The client address: walks `X-Forwarded-For` from the right over trusted proxies and takes the first address that is none.
 pub(crate) fn client_ip(
@@ -71,6 +94,25 @@ mod tests {
         assert_eq!(ask("10.0.0.1", "10.0.0.5"), "10.0.0.5");
         assert_eq!(ask("10.0.0.1", "[2001:db8::1]:443"), "2001:db8::1");
         assert_eq!(ask("10.0.0.1", "203.0.113.9:1234"), "203.0.113.9");
+    }
+
+    #[test]
+    fn a_proxy_on_this_machine_gives_itself_away() {
+        let asked = |peer: &str, mark: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            if let Some(mark) = mark {
+                headers.insert(mark, "x".parse().unwrap());
+            }
+            let trusts = |ip: IpAddr| ip.to_string().starts_with("127.0.0.2");
+            is_undeclared_proxy(peer.parse().unwrap(), &headers, &trusts)
+        };
+        for mark in MARKS {
+            assert!(asked("127.0.0.1", Some(mark)), "{mark}");
+            assert!(asked("::ffff:127.0.0.1", Some(mark)), "{mark}");
+            assert!(!asked("127.0.0.2", Some(mark)), "declared");
+            assert!(!asked("192.0.2.1", Some(mark)), "not this machine");
+        }
+        assert!(!asked("127.0.0.1", None));
     }
 
     #[test]

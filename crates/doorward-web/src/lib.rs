@@ -5,6 +5,7 @@
 mod ask;
 pub mod assets;
 mod cookies;
+mod documents;
 mod flow;
 mod forwarded;
 pub mod locale;
@@ -18,9 +19,12 @@ mod server;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use doorward_core::Doorward;
+
+use documents::Documents;
 
 pub use server::{Listener, Role, serve};
 
@@ -61,6 +65,10 @@ pub(crate) struct App {
     pub(crate) options: Arc<Options>,
     /// Is `public_url` https? Then cookies are `__Host-` and `Secure`.
     pub(crate) secure: bool,
+    /// Prepared documents.
+    pub(crate) documents: Arc<Documents>,
+    /// Was the operator told about a proxy that is not declared?
+    warned: Arc<AtomicBool>,
 }
 
 impl App {
@@ -70,6 +78,21 @@ impl App {
             doorward,
             options: Arc::new(options),
             secure,
+            documents: Arc::default(),
+            warned: Arc::default(),
+        }
+    }
+
+    /// Tells the operator once that a proxy on this machine is not declared: sign-ins from everywhere then count as one network.
+    pub(crate) fn warn_of_proxy(&self, peer: IpAddr, headers: &http::HeaderMap) {
+        if !self.warned.load(Ordering::Relaxed)
+            && forwarded::is_undeclared_proxy(peer, headers, &*self.options.trusts)
+            && !self.warned.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(
+                %peer,
+                "requests come through a proxy on this machine that is not in trusted_proxies; all of its callers count as one address"
+            );
         }
     }
 }

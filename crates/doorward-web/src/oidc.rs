@@ -2,26 +2,35 @@
 
 use axum::extract::{Path, Request};
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH, WWW_AUTHENTICATE};
-use http::{Method, StatusCode};
+use http::header::{CACHE_CONTROL, ETAG};
+use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
+use std::sync::Arc;
 
 use doorward_core::authorize::{Call, Outcome};
+use doorward_core::dpop::Carried;
 use doorward_core::error::Error;
 use doorward_core::pushed::Pushed;
+use doorward_domain::application::Application;
 use doorward_domain::client::SigningAlgorithm;
 use doorward_oidc::authorize::Response as Answer;
-use doorward_oidc::error::ErrorCode;
-use doorward_oidc::{bearer, discovery};
+use doorward_oidc::error::{ErrorCode, TokenError};
+use doorward_oidc::params::Params;
+use doorward_oidc::{bearer, discovery, dpop};
 
 use crate::ask::{self, Ask};
 use crate::cookies::Name;
+use crate::documents::{self, Prepared};
 use crate::flow;
 use crate::pages::{FormPost, Link};
 use crate::reply::{Failure, Forms, Reply, failure_json, failure_page};
 
 /// Largest query that a POST to the authorization endpoint is turned into.
 pub(crate) const LONGEST_QUERY: usize = 6 * 1024;
+
+/// Longest request, with its path and percent-encoded, that is carried through a page: sealed into a form field it grows by a
+/// third, and a field has at most [`doorward_oidc::params::LONGEST_VALUE`].
+const LONGEST_CARRIED: usize = 11_000;
 
 /// GET and POST of the authorization endpoint (OpenID Connect Core section 3.1.2.1).
 pub(crate) async fn authorize(ask: Ask, request: Request) -> Response {
@@ -42,23 +51,55 @@ pub(crate) async fn authorize(ask: Ask, request: Request) -> Response {
             return Reply::see(&format!("{}?{query}", doorward_core::authorize::PATH)).into_response();
         }
     }
+    ask.wish(params.get("ui_locales"));
+    // The languages of a pushed request are looked up when a page is to be shown.
+    let pushed = params.get("request_uri").map(|_| params.to_query());
     let browser = ask.browser();
-    let result = async {
-        let visit = ask.visit().await?;
-        let call = Call {
-            params,
-            visit: visit.as_deref(),
-            browser: &browser.value,
-            origin: &ask.origin,
-        };
-        Ok::<_, Failure>(ask.app.doorward.authorize(call).await?)
-    }
-    .await;
-    let reply = match result {
-        Ok(outcome) => show(&ask, outcome).await,
+    let reply = match outcome(&ask, params, &browser.value).await {
+        Ok(outcome) => {
+            let silent = matches!(outcome, Outcome::Return(_) | Outcome::SignIn { .. });
+            if let (Some(query), false) = (pushed, silent) {
+                ask.wish_of(&format!("{}?{query}", doorward_core::authorize::PATH))
+                    .await;
+            }
+            show(&ask, outcome).await
+        }
         Err(failure) => failure_page(&ask, &failure, None).await,
     };
     browser.keep(&ask.app, reply).into_response()
+}
+
+async fn outcome(ask: &Ask, params: Params, browser: &str) -> Result<Outcome, Failure> {
+    let visit = ask.visit().await?;
+    // Only what is long is kept, to answer the client when it does not fit through a page. Encoding triples it at worst.
+    let size: usize = params.iter().map(|(name, value)| name.len() + value.len()).sum();
+    let kept = (size > LONGEST_CARRIED / 4).then(|| params.clone());
+    let call = Call {
+        params,
+        visit: visit.as_deref(),
+        browser,
+        origin: ask.origin(),
+    };
+    let outcome = ask.app.doorward.authorize(call).await?;
+    let fits = match &outcome {
+        Outcome::SignIn { location } => fits(location),
+        Outcome::SelectAccount(question) | Outcome::Consent(question) => {
+            question.attempt.next.len() <= LONGEST_CARRIED
+        }
+        Outcome::Refused(_) | Outcome::Return(_) => true,
+    };
+    match kept {
+        Some(own) if !fits => Ok(ask.app.doorward.refuse_long(&own, ask.origin()).await?),
+        _ => Ok(outcome),
+    }
+}
+
+/// Can the sign-in page take where it is to lead afterwards?
+fn fits(location: &str) -> bool {
+    let query = location.split_once('?').map_or("", |(_, query)| query);
+    let next = Params::parse(query).ok();
+    let next = next.as_ref().and_then(|query| query.get("next"));
+    next.is_some_and(|next| next.len() <= LONGEST_CARRIED)
 }
 
 /// Renders what the authorization endpoint decided; also used after its pages were answered.
@@ -97,10 +138,10 @@ async fn send(ask: &Ask, answer: Answer) -> Reply {
 }
 
 /// Turns the result of an endpoint that speaks JSON into an answer.
-fn json(ask: &Ask, result: Result<Value, Failure>) -> Reply {
+async fn json(ask: &Ask, result: Result<Value, Failure>) -> Reply {
     match result {
         Ok(value) => Reply::json(StatusCode::OK, &value).cors(),
-        Err(failure) => failure_json(ask, &failure),
+        Err(failure) => failure_json(ask, &failure).await,
     }
 }
 
@@ -111,12 +152,12 @@ pub(crate) async fn token(ask: Ask, request: Request) -> Reply {
         let answer = ask
             .app
             .doorward
-            .token(ask.authorization(), &params, &ask.origin)
+            .token_with_proof(ask.authorization(), ask.proof()?, &params, ask.program())
             .await?;
         Ok(Value::Object(answer))
     };
     let result = result.await;
-    json(&ask, result)
+    json(&ask, result).await
 }
 
 /// The introspection endpoint.
@@ -126,11 +167,11 @@ pub(crate) async fn introspect(ask: Ask, request: Request) -> Reply {
         Ok(ask
             .app
             .doorward
-            .introspect(ask.authorization(), &params, &ask.origin)
+            .introspect(ask.authorization(), &params, ask.program())
             .await?)
     };
     let result = result.await;
-    json(&ask, result)
+    json(&ask, result).await
 }
 
 /// The revocation endpoint.
@@ -140,7 +181,7 @@ pub(crate) async fn revoke(ask: Ask, request: Request) -> Reply {
         Ok::<_, Failure>(
             ask.app
                 .doorward
-                .revoke(ask.authorization(), &params, &ask.origin)
+                .revoke(ask.authorization(), &params, ask.program())
                 .await?,
         )
     };
@@ -148,7 +189,7 @@ pub(crate) async fn revoke(ask: Ask, request: Request) -> Reply {
         Ok(()) => Reply::empty(StatusCode::OK)
             .header(CACHE_CONTROL, "no-store")
             .cors(),
-        Err(failure) => failure_json(&ask, &failure),
+        Err(failure) => failure_json(&ask, &failure).await,
     }
 }
 
@@ -159,11 +200,11 @@ pub(crate) async fn device(ask: Ask, request: Request) -> Reply {
         Ok(ask
             .app
             .doorward
-            .start_device(ask.authorization(), &params, &ask.origin)
+            .start_device(ask.authorization(), &params, ask.program())
             .await?)
     };
     let result = result.await;
-    json(&ask, result)
+    json(&ask, result).await
 }
 
 /// The endpoint for pushed authorization requests.
@@ -173,7 +214,7 @@ pub(crate) async fn par(ask: Ask, request: Request) -> Reply {
         Ok::<_, Failure>(
             ask.app
                 .doorward
-                .push(ask.authorization(), params, &ask.origin)
+                .push_with_proof(ask.authorization(), ask.proof()?, params, ask.program())
                 .await?,
         )
     };
@@ -184,42 +225,55 @@ pub(crate) async fn par(ask: Ask, request: Request) -> Reply {
             &body,
         )
         .cors(),
-        Err(failure) => failure_json(&ask, &failure),
+        Err(failure) => failure_json(&ask, &failure).await,
     }
 }
 
 /// The userinfo endpoint: GET, or POST with the token in the form.
 pub(crate) async fn userinfo(ask: Ask, request: Request) -> Reply {
+    let posted = request.method() == Method::POST;
     let result = async {
-        let posted = request.method() == Method::POST;
         let has_form = ask.headers.contains_key(http::header::CONTENT_TYPE);
         let form = if posted && has_form {
             Some(ask::form(&ask, request).await?)
         } else {
             None
         };
-        let Some(token) = bearer::read(ask.authorization(), form.as_ref())? else {
-            return Ok(None);
+        let token = bearer::read(ask.authorization(), form.as_ref())?;
+        let bound = dpop::read(ask.authorization())?;
+        let carried = match (&token, &bound) {
+            (Some(_), Some(_)) => {
+                let problem = "the access token is given twice; expected the Authorization header only";
+                return Err(TokenError::new(ErrorCode::InvalidRequest, problem).into());
+            }
+            (Some(token), None) => Carried::Bearer(token),
+            (None, Some(token)) => Carried::Bound {
+                token,
+                proof: ask.proof()?,
+                method: if posted { "POST" } else { "GET" },
+            },
+            (None, None) => return Ok(None),
         };
-        Ok::<_, Failure>(Some(ask.app.doorward.userinfo(&token).await?))
+        Ok::<_, Failure>(Some(ask.app.doorward.userinfo_carried(carried).await?))
     };
     match result.await {
         Ok(Some(claims)) => Reply::json(StatusCode::OK, &Value::Object(claims)).cors(),
         Ok(None) => Reply::empty(StatusCode::UNAUTHORIZED)
-            .header(WWW_AUTHENTICATE, &bearer::challenge("doorward", None, None))
+            .challenge(&bearer::challenge("doorward", None, None))
             .cors(),
         Err(Failure::Core(Error::Protocol(error))) => {
-            let status = match error.code {
-                ErrorCode::InvalidToken => StatusCode::UNAUTHORIZED,
-                ErrorCode::InsufficientScope => StatusCode::FORBIDDEN,
-                _ => StatusCode::BAD_REQUEST,
+            let (status, scope) = match error.code {
+                ErrorCode::InvalidToken | ErrorCode::InvalidDpopProof => (StatusCode::UNAUTHORIZED, None),
+                ErrorCode::InsufficientScope => (StatusCode::FORBIDDEN, Some("openid")),
+                _ => (StatusCode::BAD_REQUEST, None),
             };
-            let challenge = bearer::challenge("doorward", Some(&error), None);
-            Reply::json(status, &error.body())
-                .header(WWW_AUTHENTICATE, &challenge)
-                .cors()
+            let challenge = match dpop::read(ask.authorization()) {
+                Ok(Some(_)) => dpop::challenge("doorward", &error),
+                _ => bearer::challenge("doorward", Some(&error), scope),
+            };
+            Reply::json(status, &error.body()).challenge(&challenge).cors()
         }
-        Err(failure) => failure_json(&ask, &failure),
+        Err(failure) => failure_json(&ask, &failure).await,
     }
 }
 
@@ -235,14 +289,32 @@ pub(crate) async fn preflight() -> Reply {
         .cors()
 }
 
+/// Seconds for which anybody may keep discovery and JWK sets: `public, max-age=300`.
+const KEEP: &str = "public, max-age=300";
+
+/// A prepared document, or that the client has it already.
+fn document(headers: &HeaderMap, prepared: Prepared) -> Reply {
+    let mut reply = if documents::is_known(headers, prepared.etag.as_bytes()) {
+        Reply::empty(StatusCode::NOT_MODIFIED)
+    } else {
+        Reply::bytes(StatusCode::OK, "application/json", prepared.body)
+    };
+    reply.set(CACHE_CONTROL, KEEP);
+    reply.value(ETAG, prepared.etag).cors()
+}
+
 /// Discovery of one application.
 pub(crate) async fn discovery_of(ask: Ask, Path(slug): Path<String>) -> Reply {
     let app = &ask.app;
+    if let Some(prepared) = app.documents.discovery(&app.doorward.directory(), &slug) {
+        return document(&ask.headers, prepared);
+    }
     let application = match app.doorward.slug_application(&slug).await {
         Ok(Some(application)) => application,
         Ok(None) => return unknown_issuer(),
-        Err(error) => return failure_json(&ask, &error.into()),
+        Err(error) => return failure_json(&ask, &error.into()).await,
     };
+    // After the look for the slug, which may have brought a newer picture.
     let directory = app.doorward.directory();
     let Some(client) = application.client.as_ref() else {
         return unknown_issuer();
@@ -259,17 +331,27 @@ pub(crate) async fn discovery_of(ask: Ask, Path(slug): Path<String>) -> Reply {
         .filter_map(|scope| directory.scopes.get(*scope))
         .flat_map(|scope| scope.claims.keys().map(String::as_str))
         .collect();
-    let document = discovery::document(&issuer, app.doorward.public_url(), Some(&slug), custom, claims);
-    Reply::public_json(&document, 300).cors()
+    let metadata = discovery::document(&issuer, app.doorward.public_url(), Some(&slug), custom, claims);
+    // An application of an older picture is answered, and never kept for the newer one.
+    let prepared = match directory.by_slug(&slug) {
+        Some(current) if Arc::ptr_eq(current, &application) => {
+            app.documents.keep_discovery(&directory, &slug, &metadata)
+        }
+        _ => Prepared::new(&metadata),
+    };
+    document(&ask.headers, prepared)
 }
 
 /// Discovery of the global issuer.
 pub(crate) async fn discovery_global(ask: Ask) -> Reply {
     let app = &ask.app;
     if let Err(error) = app.doorward.store() {
-        return failure_json(&ask, &error.into());
+        return failure_json(&ask, &error.into()).await;
     }
     let directory = app.doorward.directory();
+    if let Some(prepared) = app.documents.discovery(&directory, "") {
+        return document(&ask.headers, prepared);
+    }
     let issuer = format!("{}/", app.doorward.public_url());
     let mut custom: Vec<&str> = directory.scopes.keys().map(String::as_str).collect();
     custom.sort_unstable();
@@ -278,8 +360,11 @@ pub(crate) async fn discovery_global(ask: Ask) -> Reply {
         .values()
         .flat_map(|scope| scope.claims.keys().map(String::as_str))
         .collect();
-    let document = discovery::document(&issuer, app.doorward.public_url(), None, custom, claims);
-    Reply::public_json(&document, 300).cors()
+    let metadata = discovery::document(&issuer, app.doorward.public_url(), None, custom, claims);
+    document(
+        &ask.headers,
+        app.documents.keep_discovery(&directory, "", &metadata),
+    )
 }
 
 fn unknown_issuer() -> Reply {
@@ -298,45 +383,34 @@ pub(crate) async fn to_discovery(Path(slug): Path<String>) -> Reply {
 
 /// The JWK set of one application.
 pub(crate) async fn jwks_of(ask: Ask, Path(slug): Path<String>) -> Reply {
-    match ask.app.doorward.slug_application(&slug).await {
-        Ok(Some(application)) => match &application.client {
-            Some(client) => jwks(&ask, Some(client.signing_algorithm)),
-            None => unknown_issuer(),
+    let first = match ask.app.doorward.directory().by_slug(&slug) {
+        Some(application) => Ok(leading(application)),
+        // Perhaps another process made it a moment ago.
+        None => match ask.app.doorward.slug_application(&slug).await {
+            Ok(found) => Ok(found.as_deref().and_then(leading)),
+            Err(error) => Err(error),
         },
+    };
+    match first {
+        Ok(Some(first)) => jwks(&ask, Some(first)),
         Ok(None) => unknown_issuer(),
-        Err(error) => failure_json(&ask, &error.into()),
+        Err(error) => failure_json(&ask, &error.into()).await,
     }
+}
+
+/// The algorithm whose keys lead in an application's set.
+fn leading(application: &Application) -> Option<SigningAlgorithm> {
+    application.client.as_ref().map(|client| client.signing_algorithm)
 }
 
 /// The JWK set of the global issuer.
 pub(crate) async fn jwks_global(ask: Ask) -> Reply {
     match ask.app.doorward.store() {
         Ok(_) => jwks(&ask, None),
-        Err(error) => failure_json(&ask, &error.into()),
+        Err(error) => failure_json(&ask, &error.into()).await,
     }
 }
 
 fn jwks(ask: &Ask, first: Option<SigningAlgorithm>) -> Reply {
-    let set = ask.app.doorward.jwks(first);
-    let etag = format!("\"{}\"", kids(&set));
-    let known = ask
-        .headers
-        .get(IF_NONE_MATCH)
-        .and_then(|value| value.to_str().ok());
-    if known == Some(etag.as_str()) {
-        return Reply::empty(StatusCode::NOT_MODIFIED).header(ETAG, &etag).cors();
-    }
-    Reply::public_json(&set, 300).header(ETAG, &etag).cors()
-}
-
-/// The set is the set of its key ids: they are thumbprints.
-fn kids(set: &Value) -> String {
-    let keys = set.get("keys").and_then(Value::as_array);
-    let short = |key: &Value| {
-        key.get("kid")
-            .and_then(Value::as_str)
-            .map(|kid| kid.chars().take(8).collect::<String>())
-    };
-    keys.map(|keys| keys.iter().filter_map(short).collect::<Vec<_>>().join("."))
-        .unwrap_or_default()
+    document(&ask.headers, ask.app.documents.jwks(&ask.app.doorward, first))
 }

@@ -2,12 +2,13 @@
 
 use axum::extract::{Path, State};
 use http::StatusCode;
-use http::header::{AUTHORIZATION, CACHE_CONTROL, ETAG, IF_NONE_MATCH, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, ETAG, WWW_AUTHENTICATE};
 use serde_json::json;
 
 use crate::App;
 use crate::ask::Ask;
 use crate::assets;
+use crate::documents;
 use crate::reply::{Failure, Reply, failure_page};
 
 /// Alive: the process answers.
@@ -15,15 +16,28 @@ pub(crate) async fn live() -> Reply {
     Reply::json(StatusCode::OK, &json!({ "live": true }))
 }
 
-/// Ready: sign-ins can happen.
-pub(crate) async fn ready(State(app): State<App>) -> Reply {
-    let readiness = app.doorward.readiness().await;
+/// Ready: sign-ins can happen. Why not is for the operator only: it names hosts, databases and files.
+pub(crate) async fn ready(ask: Ask) -> Reply {
+    let mut readiness = ask.app.doorward.readiness().await;
     let status = if readiness.ready {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
+    if !ask.is_local() && !holds_token(&ask) {
+        readiness.reason = None;
+    }
     Reply::json(status, &serde_json::to_value(&readiness).unwrap_or_default())
+}
+
+/// Does the caller show the metrics token? Nobody does while none is set.
+fn holds_token(ask: &Ask) -> bool {
+    let Some(token) = &ask.app.options.metrics_token else {
+        return false;
+    };
+    let given = ask.authorization().unwrap_or_default();
+    let given = given.strip_prefix("Bearer ").unwrap_or_default();
+    doorward_core::constant_eq(given.as_bytes(), token.as_bytes())
 }
 
 /// Which build runs.
@@ -39,20 +53,8 @@ pub(crate) async fn version(State(app): State<App>) -> Reply {
 /// Metrics in the OpenMetrics text form: with the token when one is set, else for this machine and trusted networks only.
 pub(crate) async fn metrics(ask: Ask) -> Reply {
     let allowed = match &ask.app.options.metrics_token {
-        Some(token) => {
-            let given = ask
-                .headers
-                .get(AUTHORIZATION)
-                .and_then(|value| value.to_str().ok());
-            let given = given
-                .and_then(|value| value.strip_prefix("Bearer "))
-                .unwrap_or_default();
-            doorward_core::constant_eq(given.as_bytes(), token.as_bytes())
-        }
-        None => ask
-            .origin
-            .ip
-            .is_some_and(|ip| ip.is_loopback() || (ask.app.options.trusts)(ip)),
+        Some(_) => holds_token(&ask),
+        None => ask.is_local(),
     };
     if !allowed {
         return Reply::empty(StatusCode::UNAUTHORIZED).header(WWW_AUTHENTICATE, "Bearer realm=\"metrics\"");
@@ -67,13 +69,10 @@ pub(crate) async fn asset(ask: Ask, Path(_): Path<String>) -> Reply {
     let Some(asset) = assets::find(ask.uri.path()) else {
         return failure_page(&ask, &Failure::NotFound, None).await;
     };
-    if ask
-        .headers
-        .get(IF_NONE_MATCH)
-        .and_then(|value| value.to_str().ok())
-        == Some(asset.etag.as_str())
-    {
-        return Reply::empty(StatusCode::NOT_MODIFIED).header(ETAG, &asset.etag);
+    if documents::is_known(&ask.headers, asset.etag.as_bytes()) {
+        return Reply::empty(StatusCode::NOT_MODIFIED)
+            .header(CACHE_CONTROL, assets::CACHE_CONTROL)
+            .header(ETAG, &asset.etag);
     }
     Reply::bytes(StatusCode::OK, asset.content_type, asset.bytes)
         .header(CACHE_CONTROL, assets::CACHE_CONTROL)

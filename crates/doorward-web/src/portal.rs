@@ -175,7 +175,7 @@ async fn profile_page(ask: &Ask, visit: &Visit, form: Option<&Params>) -> Result
         match ask
             .app
             .doorward
-            .change_profile(visit, name, locale, &ask.origin)
+            .change_profile(visit, name, locale, ask.origin())
             .await
         {
             Ok(()) => return Ok(Reply::see("/if/user/profile/?saved=1")),
@@ -219,12 +219,12 @@ async fn password_page(ask: &Ask, visit: &Visit, form: Option<&Params>) -> Resul
             match ask
                 .app
                 .doorward
-                .change_password(visit, current, new, &ask.origin)
+                .change_password(visit, current, new, ask.origin())
                 .await
             {
                 Ok(()) => return Ok(Reply::see("/if/user/password/?saved=1")),
                 Err(Error::Invalid(problem)) => invalid = Some(problem),
-                Err(Error::Refused(no)) => refused = Some(no),
+                Err(Error::Refused(no)) => refused = Some(ask.coded(*no).await),
                 Err(error) => return Err(error.into()),
             }
         } else {
@@ -285,7 +285,7 @@ async fn sessions_page(ask: &Ask, visit: &Visit, form: Option<&Params>) -> Resul
                 ));
             }
         };
-        ask.app.doorward.end_sessions(user, which, &ask.origin).await?;
+        ask.app.doorward.end_sessions(user, which, ask.origin()).await?;
         let gone = which == Which::All || which == Which::One(visit.session.id);
         if gone {
             return Ok(Reply::see("/if/flow/sign-out/").cookie(&ask.app, Name::Session, "", 0));
@@ -319,7 +319,7 @@ async fn grants_page(ask: &Ask, visit: &Visit, form: Option<&Params>) -> Result<
     if let Some(form) = form {
         let id = form.get("grant").and_then(|id| id.parse::<ApplicationId>().ok());
         let id = id.ok_or_else(|| Failure::Parameters("grant is missing or not an id".into()))?;
-        ask.app.doorward.revoke_grant(user, id, &ask.origin).await?;
+        ask.app.doorward.revoke_grant(user, id, ask.origin()).await?;
         return Ok(Reply::see("/if/user/grants/?revoked=1"));
     }
     let grants = ask.app.doorward.grants_of(user).await?;

@@ -3,8 +3,8 @@
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{
-    ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, PRAGMA,
-    RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE,
+    ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName,
+    HeaderValue, LOCATION, PRAGMA, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
@@ -412,9 +412,7 @@ pub(crate) async fn failure_json(ask: &Ask, failure: &Failure) -> Reply {
         (incident, None) => format!("{text}; incident {incident}"),
     };
     let body = json!({ "error": error, "error_description": description });
-    let reply = Reply::json(said.status, &body)
-        .cors()
-        .noted(said.code.as_deref());
+    let reply = Reply::json(said.status, &body).cors().noted(said.code.as_deref());
     match (said.retry_after, error) {
         (Some(seconds), _) => reply.header(RETRY_AFTER, &seconds.to_string()),
         (None, "temporarily_unavailable") => reply.header(RETRY_AFTER, "2"),
@@ -426,7 +424,7 @@ fn protocol(ask: &Ask, error: &TokenError) -> Reply {
     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
     let reply = Reply::json(status, &error.body())
         .cors()
-        .noted(code_in(&error.description));
+        .noted(error.reference.as_deref());
     match error.code {
         ErrorCode::InvalidClient if ask.authorization().is_some() => {
             reply.challenge("Basic realm=\"doorward\", charset=\"UTF-8\"")
@@ -434,10 +432,4 @@ fn protocol(ask: &Ask, error: &TokenError) -> Reply {
         ErrorCode::TemporarilyUnavailable => reply.header(RETRY_AFTER, "5"),
         _ => reply,
     }
-}
-
-/// The code at the end of a description: `… (DW-7K2M-41XQ)`.
-fn code_in(description: &str) -> Option<&str> {
-    let (_, code) = description.strip_suffix(')')?.rsplit_once('(')?;
-    code.starts_with("DW-").then_some(code)
 }

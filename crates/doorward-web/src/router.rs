@@ -16,12 +16,13 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 use std::sync::Arc;
 use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Level;
 
 use doorward_core::Doorward;
 use doorward_core::metrics::{RequestLabels, RouteLabel};
 
-use crate::reply::Reply;
-use crate::{App, Options, flow, oidc, operation, portal};
+use crate::reply::{Forms, Noted, Reply};
+use crate::{App, Options, flow, forwarded, oidc, operation, portal};
 
 /// Who may call a route with success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,11 +196,11 @@ fn table() -> Vec<Row> {
         ),
         row(
             "/if/flow/select-account/",
-            POST,
+            BOTH,
             Person,
             flow::select_account::answer,
         ),
-        row("/if/flow/consent/", POST, Person, flow::consent::answer),
+        row("/if/flow/consent/", BOTH, Person, flow::consent::answer),
         row("/if/flow/sign-out/", BOTH, Browser, flow::sign_out::sign_out),
         row("/device", BOTH, Person, flow::device::device),
         row(
@@ -238,6 +239,9 @@ pub fn routes() -> Vec<Route> {
 struct Stats {
     route: &'static str,
     quiet: bool,
+    /// HEAD does no work: link scanners ask with a person's cookies.
+    idle_head: bool,
+    options: Arc<Options>,
     doorward: Doorward,
     latency: Histogram,
     classes: [Counter; 5],
@@ -245,7 +249,7 @@ struct Stats {
 }
 
 impl Stats {
-    fn new(route: &'static str, quiet: bool, app: &App) -> Arc<Self> {
+    fn new(route: &'static str, quiet: bool, caller: Caller, app: &App) -> Arc<Self> {
         let metrics = app.doorward.metrics();
         let class = |status: &str| {
             let labels = RequestLabels {
@@ -260,6 +264,8 @@ impl Stats {
         Arc::new(Self {
             route,
             quiet,
+            idle_head: matches!(caller, Caller::Browser | Caller::Person | Caller::LinkHolder),
+            options: Arc::clone(&app.options),
             doorward: app.doorward.clone(),
             latency: metrics.latency.get_or_create(&label).clone(),
             classes: ["1xx", "2xx", "3xx", "4xx", "5xx"].map(class),
@@ -283,7 +289,7 @@ pub fn operation_router(doorward: Doorward, options: Options) -> Router {
 fn build(app: App, wanted: impl Fn(&Route) -> bool) -> Router {
     let mut router = Router::new();
     for Row { route, serves } in table().into_iter().filter(|row| wanted(&row.route)) {
-        let stats = Stats::new(route.path, route.quiet, &app);
+        let stats = Stats::new(route.path, route.quiet, route.caller, &app);
         let serves = serves.layer(middleware::from_fn_with_state(stats, observe));
         // A path that ends with a slash is served without it as well: clients are careless, and a redirect would lose a POST.
         let bare = route
@@ -295,7 +301,7 @@ fn build(app: App, wanted: impl Fn(&Route) -> bool) -> Router {
         }
         router = router.route(route.path, serves);
     }
-    let stats = Stats::new("unknown", true, &app);
+    let stats = Stats::new("unknown", false, Caller::Anyone, &app);
     let fallback =
         axum::routing::any(operation::nothing).layer(middleware::from_fn_with_state(stats, observe));
     router
@@ -323,7 +329,16 @@ fn panicked(_cause: Box<dyn std::any::Any + Send + 'static>) -> http::Response<B
 async fn observe(State(stats): State<Arc<Stats>>, request: Request, next: Next) -> Response {
     let begin = stats.doorward.monotonic_micros();
     let method = request.method().clone();
-    let mut response = next.run(request).await;
+    let wanted = if stats.quiet { Level::DEBUG } else { Level::INFO };
+    let client = (wanted <= tracing::level_filters::LevelFilter::current()).then(|| {
+        let peer = forwarded::peer(request.extensions());
+        forwarded::client_ip(peer, request.headers(), &*stats.options.trusts)
+    });
+    let mut response = if stats.idle_head && method == Method::HEAD {
+        Reply::page(StatusCode::OK, String::new(), Forms::Here).into_response()
+    } else {
+        next.run(request).await
+    };
     let micros = stats.doorward.monotonic_micros().saturating_sub(begin);
     let status = response.status().as_u16();
     if let Some(counter) = usize::from(status / 100)
@@ -337,10 +352,13 @@ async fn observe(State(stats): State<Arc<Stats>>, request: Request, next: Next) 
         reason = "microseconds of a request fit a double exactly"
     )]
     stats.latency.observe(micros as f64 / 1_000_000.0);
-    if stats.quiet {
-        tracing::debug!(route = stats.route, %method, status, micros, "request");
-    } else {
-        tracing::info!(route = stats.route, %method, status, micros, "request");
+    if let Some(client) = client {
+        let code = response.extensions().get::<Noted>().map(|noted| noted.0.as_str());
+        if stats.quiet {
+            tracing::debug!(route = stats.route, %method, status, micros, %client, code, "request");
+        } else {
+            tracing::info!(route = stats.route, %method, status, micros, %client, code, "request");
+        }
     }
     let headers = response.headers_mut();
     let fixed: [(HeaderName, &'static str); 3] = [

@@ -102,6 +102,11 @@ fn section_3_says_what_is_supported_and_nothing_else() {
         ["RS256", "ES256", "PS256", "EdDSA"]
     );
     assert!(metadata.get("registration_endpoint").is_none());
+    assert_eq!(list("ui_locales_supported"), ["en", "de"]);
+    assert!(
+        metadata.get("require_request_uri_registration").is_none(),
+        "nothing to register where request_uri is not taken"
+    );
 }
 
 #[test]

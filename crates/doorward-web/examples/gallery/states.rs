@@ -195,7 +195,7 @@ fn permissions(language: Language, pages: &mut Pages) -> Outcome {
         person: ALICE,
         application: grafana(),
         scopes: SCOPES,
-        returns_to: Link::client("https://grafana.example.org/login/generic_oauth"),
+        returns_to: Some("grafana.example.org"),
     };
     pages.push(("consent".into(), consent.render(&page)?));
     let own = [
@@ -222,7 +222,7 @@ fn permissions(language: Language, pages: &mut Pages) -> Outcome {
             icon: None,
         },
         scopes: &own,
-        returns_to: Link::client("com.example.library:/callback"),
+        returns_to: Some("com.example.library"),
         ..consent
     };
     pages.push(("consent-long".into(), long.render(&page)?));

@@ -7,18 +7,18 @@ use doorward_core::authorize::{Answer, Call, Question};
 use doorward_domain::attempt::Purpose;
 use doorward_oidc::params::Params;
 
-use crate::ask::{self, Ask};
+use crate::ask::Ask;
 use crate::cookies::Name;
-use crate::flow;
+use crate::flow::{self, Asked};
 use crate::oidc;
-use crate::pages::{Consent, Link, Person};
+use crate::pages::{Consent, Person};
 use crate::reply::{Failure, Forms, Reply, failure_page};
 
 /// The page.
 pub(crate) async fn page(ask: &Ask, question: &Question) -> Reply {
+    ask.wish_of(&question.attempt.next).await;
     let sealed = ask.app.doorward.seal_attempt(&question.attempt);
     let user = &question.person.user;
-    let returns = format!("https://{}", question.return_host);
     let scopes = flow::scopes(question);
     let view = Consent {
         attempt: &sealed,
@@ -28,7 +28,7 @@ pub(crate) async fn page(ask: &Ask, question: &Question) -> Reply {
         },
         application: flow::destination(&question.application),
         scopes: &scopes,
-        returns_to: Link::web(&returns),
+        returns_to: Some(question.return_host.as_str()).filter(|host| !host.is_empty()),
     };
     match view.render(&ask.page(ask.language(None), "", None)) {
         Ok(html) => Reply::page(StatusCode::OK, html, Forms::Onwards),
@@ -49,40 +49,37 @@ pub(crate) fn decision(form: &Params) -> Result<Answer, Failure> {
 
 /// The answer.
 pub(crate) async fn answer(ask: Ask, request: Request) -> Reply {
-    match answered(&ask, request).await {
+    let asked = match flow::asked(&ask, request, Purpose::Consent).await {
+        Ok(Ok(asked)) => asked,
+        Ok(Err(reply)) => return reply,
+        Err(failure) => return failure_page(&ask, &failure, Some(flow::PORTAL)).await,
+    };
+    match answered(&ask, &asked).await {
         Ok(reply) => reply,
-        Err(failure) => failure_page(&ask, &failure, None).await,
+        Err(failure) => flow::failed(&ask, &failure, &asked.next).await,
     }
 }
 
-async fn answered(ask: &Ask, request: Request) -> Result<Reply, Failure> {
-    ask.same_site()?;
-    let form = ask::form(ask, request).await?;
-    let visit = match flow::signed_in(ask).await? {
+async fn answered(ask: &Ask, asked: &Asked) -> Result<Reply, Failure> {
+    let visit = match flow::signed_in_for(ask, &asked.next).await? {
         Ok(visit) => visit,
         Err(reply) => return Ok(reply),
     };
-    let browser = ask.cookie(Name::Browser);
+    let session = visit.session.id;
     let attempt = ask
-        .app
-        .doorward
-        .open_attempt(
-            form.get("attempt").unwrap_or_default(),
-            Purpose::Consent,
-            browser.as_deref(),
-            Some(visit.session.id),
-        )
+        .open(asked.form.get("attempt"), Purpose::Consent, Some(session))
         .map_err(Failure::reason)?;
+    let browser = ask.cookie(Name::Browser);
     let call = Call {
         params: Params::from_pairs::<&str, &str>([]),
         visit: Some(&visit),
         browser: browser.as_deref().unwrap_or_default(),
-        origin: &ask.origin,
+        origin: ask.origin(),
     };
     let outcome = ask
         .app
         .doorward
-        .consent_answered(&attempt, decision(&form)?, call)
+        .consent_answered(&attempt, decision(&asked.form)?, call)
         .await?;
     Ok(oidc::show(ask, outcome).await)
 }

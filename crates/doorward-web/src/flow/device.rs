@@ -10,7 +10,6 @@ use doorward_domain::attempt::Purpose;
 use doorward_oidc::params::Params;
 
 use crate::ask::{self, Ask};
-use crate::cookies::Name;
 use crate::flow;
 use crate::pages::{DeviceConfirm, DeviceDenied, DeviceDone, DeviceEntry, Problem};
 use crate::reply::{Failure, Forms, Reply, failure_page};
@@ -39,9 +38,12 @@ async fn handle(ask: &Ask, request: Request) -> Result<Reply, Failure> {
         return decided(ask, &visit, &params).await;
     }
     let typed = params.get("user_code").or_else(|| params.get("code"));
-    match typed {
-        None => entry(ask, &visit, "", None),
-        Some(typed) => question(ask, &visit, typed).await,
+    let typed = typed.unwrap_or_default();
+    // An address only fills the field in: a wrong code counts against the person, and any site can lead them here.
+    if posted && !typed.is_empty() {
+        question(ask, &visit, typed).await
+    } else {
+        entry(ask, &visit, typed, None)
     }
 }
 
@@ -65,7 +67,7 @@ fn entry(ask: &Ask, visit: &Visit, typed: &str, problem: Option<&Refused>) -> Re
     };
     let csrf = ask.app.doorward.csrf(&visit.session);
     let html = view
-        .render(&ask.page(ask.language(None), &csrf, None))
+        .render(&ask.page(ask.language(visit.person.user.locale.as_deref()), &csrf, None))
         .map_err(Failure::Render)?;
     let status = match problem {
         None => StatusCode::OK,
@@ -80,11 +82,14 @@ async fn question(ask: &Ask, visit: &Visit, typed: &str) -> Result<Reply, Failur
     let question = match ask
         .app
         .doorward
-        .device_question(typed, visit, &browser.value, &ask.origin)
+        .device_question(typed, visit, &browser.value, ask.origin())
         .await
     {
         Ok(question) => question,
-        Err(Error::Refused(refused)) => return entry(ask, visit, typed, Some(&refused)),
+        Err(Error::Refused(refused)) => {
+            let refused = ask.coded(*refused).await;
+            return entry(ask, visit, typed, Some(&refused));
+        }
         Err(error) => return Err(error.into()),
     };
     let sealed = ask.app.doorward.seal_attempt(&question.attempt);
@@ -97,29 +102,22 @@ async fn question(ask: &Ask, visit: &Visit, typed: &str) -> Result<Reply, Failur
         scopes: &scopes,
     };
     let html = view
-        .render(&ask.page(ask.language(None), "", None))
+        .render(&ask.page(ask.language(visit.person.user.locale.as_deref()), "", None))
         .map_err(Failure::Render)?;
     Ok(browser.keep(&ask.app, Reply::page(StatusCode::OK, html, Forms::Here)))
 }
 
 async fn decided(ask: &Ask, visit: &Visit, form: &Params) -> Result<Reply, Failure> {
     let attempt = ask
-        .app
-        .doorward
-        .open_attempt(
-            form.get("attempt").unwrap_or_default(),
-            Purpose::Device,
-            ask.cookie(Name::Browser).as_deref(),
-            Some(visit.session.id),
-        )
+        .open(form.get("attempt"), Purpose::Device, Some(visit.session.id))
         .map_err(Failure::reason)?;
     let answer = flow::consent::decision(form)?;
     let application = ask
         .app
         .doorward
-        .answer_device(&attempt, answer, visit, &ask.origin)
+        .answer_device(&attempt, answer, visit, ask.origin())
         .await?;
-    let page = ask.page(ask.language(None), "", None);
+    let page = ask.page(ask.language(visit.person.user.locale.as_deref()), "", None);
     let application = flow::destination(&application);
     let html = match answer {
         Answer::Allow => DeviceDone { application }.render(&page),

@@ -10,7 +10,6 @@ use doorward_domain::attempt::Purpose;
 use doorward_oidc::params::Params;
 
 use crate::ask::{self, Ask};
-use crate::cookies::Name;
 use crate::flow;
 use crate::pages::{Link, Message, Problem, Recover, Setup, SetupDone};
 use crate::reply::{Failure, Forms, Reply, failure_page};
@@ -67,13 +66,9 @@ async fn set_up(ask: &Ask, token: Option<&str>, request: Request) -> Result<Repl
     } else {
         None
     };
-    let browser = ask.cookie(Name::Browser);
-    let opened = ask
-        .app
-        .doorward
-        .open_attempt(field("attempt"), Purpose::Setup, browser.as_deref(), None);
+    let opened = ask.open(form.get("attempt"), Purpose::Setup, None);
     if let Err(reason) = opened {
-        return setup_page(ask, asked, &form, Some(&Wrong::Refused(reason)));
+        return setup_page(ask, asked, &form, Some(&wrong(ask, Refused::bare(reason)).await));
     }
     if field("password") != field("password_confirm") {
         return setup_page(ask, asked, &form, Some(&Wrong::Different));
@@ -88,7 +83,7 @@ async fn set_up(ask: &Ask, token: Option<&str>, request: Request) -> Result<Repl
         email: field("email"),
         password: field("password"),
     };
-    match ask.app.doorward.set_up(answers, &ask.origin).await {
+    match ask.app.doorward.set_up(answers, ask.origin()).await {
         Ok(issued) => {
             let enter = Link::local("/if/user/").ok_or(Failure::NotFound)?;
             let view = SetupDone {
@@ -103,22 +98,35 @@ async fn set_up(ask: &Ask, token: Option<&str>, request: Request) -> Result<Repl
             Ok(flow::with_session(ask, reply, &issued.token, &issued.session))
         }
         Err(Error::Invalid(problem)) => setup_page(ask, asked, &form, Some(&Wrong::Invalid(problem))),
-        Err(Error::Refused(refused)) => setup_page(ask, asked, &form, Some(&Wrong::Refused(refused.reason))),
+        Err(Error::Refused(refused)) => setup_page(ask, asked, &form, Some(&wrong(ask, *refused).await)),
         Err(error) => Err(error.into()),
     }
 }
 
 enum Wrong {
-    Refused(Reason),
+    Refused(Reason, Option<String>),
     Different,
     Invalid(String),
+}
+
+/// A refusal with its code.
+async fn wrong(ask: &Ask, refused: Refused) -> Wrong {
+    let refused = ask.coded(refused).await;
+    Wrong::Refused(refused.reason, refused.code.as_ref().map(ToString::to_string))
 }
 
 /// The sentence above the fields, and the field it is about.
 fn complain(wrong: Option<&Wrong>) -> (Option<Problem<'_>>, Vec<(&'static str, Message<'_>)>) {
     match wrong {
         None => (None, Vec::new()),
-        Some(Wrong::Refused(reason)) => (Some(Problem::refused(*reason)), Vec::new()),
+        Some(Wrong::Refused(reason, code)) => {
+            let problem = Problem::refused(*reason);
+            let problem = match code {
+                Some(code) => problem.code(code),
+                None => problem,
+            };
+            (Some(problem), Vec::new())
+        }
         Some(Wrong::Different) => (
             Some(Problem::new(Message::new("form-problem"))),
             vec![("password_confirm", Message::new("password-differs"))],
@@ -141,7 +149,7 @@ fn complain(wrong: Option<&Wrong>) -> (Option<Problem<'_>>, Vec<(&'static str, M
 fn status_for(wrong: Option<&Wrong>) -> StatusCode {
     match wrong {
         None => StatusCode::OK,
-        Some(Wrong::Refused(Reason::LinkSpent)) => StatusCode::FORBIDDEN,
+        Some(Wrong::Refused(Reason::LinkSpent, _)) => StatusCode::FORBIDDEN,
         Some(_) => StatusCode::BAD_REQUEST,
     }
 }
@@ -187,13 +195,9 @@ async fn recovered(ask: &Ask, token: &str, request: Request) -> Result<Reply, Fa
     ask.same_site()?;
     let form = ask::form(ask, request).await?;
     let field = |name: &str| form.get(name).unwrap_or_default();
-    let browser = ask.cookie(Name::Browser);
-    let opened = ask
-        .app
-        .doorward
-        .open_attempt(field("attempt"), Purpose::Recover, browser.as_deref(), None);
+    let opened = ask.open(form.get("attempt"), Purpose::Recover, None);
     if let Err(reason) = opened {
-        return recover_page(ask, Some(&Wrong::Refused(reason)));
+        return recover_page(ask, Some(&wrong(ask, Refused::bare(reason)).await));
     }
     if field("password") != field("password_confirm") {
         return recover_page(ask, Some(&Wrong::Different));
@@ -201,7 +205,7 @@ async fn recovered(ask: &Ask, token: &str, request: Request) -> Result<Reply, Fa
     match ask
         .app
         .doorward
-        .recover(token, field("password"), &ask.origin)
+        .recover(token, field("password"), ask.origin())
         .await
     {
         Ok(issued) => Ok(flow::with_session(
@@ -211,6 +215,7 @@ async fn recovered(ask: &Ask, token: &str, request: Request) -> Result<Reply, Fa
             &issued.session,
         )),
         Err(Error::Invalid(problem)) => recover_page(ask, Some(&Wrong::Invalid(problem))),
+        Err(Error::Refused(refused)) => recover_page(ask, Some(&wrong(ask, *refused).await)),
         Err(error) => Err(error.into()),
     }
 }

@@ -7,16 +7,20 @@ pub(crate) mod select_account;
 pub(crate) mod sign_in;
 pub(crate) mod sign_out;
 
+use axum::extract::Request;
+use http::Method;
 use std::sync::Arc;
 
 use doorward_core::authorize::Question;
 use doorward_core::sessions::Visit;
 use doorward_domain::application::Application;
+use doorward_domain::attempt::Purpose;
+use doorward_oidc::params::Params;
 
-use crate::ask::Ask;
+use crate::ask::{self, Ask};
 use crate::cookies::Name;
 use crate::pages::{Destination, Link, Person, Scope};
-use crate::reply::{Failure, Reply};
+use crate::reply::{Failure, Reply, failure_page};
 
 /// The application of a page, as people know it.
 pub(crate) fn destination(application: &Application) -> Destination<'_> {
@@ -46,12 +50,23 @@ pub(crate) fn scopes(question: &Question) -> Vec<Scope<'_>> {
         .collect()
 }
 
-/// The visitor, or where to sign in first.
+/// Where people go who did not want anything in particular.
+pub(crate) const PORTAL: &str = "/if/user/";
+
+/// The visitor, or where to sign in first and come back to here.
 pub(crate) async fn signed_in(ask: &Ask) -> Result<std::result::Result<Arc<Visit>, Reply>, Failure> {
+    signed_in_for(ask, ask.here()).await
+}
+
+/// The visitor, or where to sign in first and go on to `next`.
+pub(crate) async fn signed_in_for(
+    ask: &Ask,
+    next: &str,
+) -> Result<std::result::Result<Arc<Visit>, Reply>, Failure> {
     match ask.visit().await? {
         Some(visit) => Ok(Ok(visit)),
         None => {
-            let next = doorward_oidc::params::Params::from_pairs([("next", ask.here())]);
+            let next = Params::from_pairs([("next", next)]);
             Ok(Err(Reply::see(&format!(
                 "{}?{}",
                 doorward_core::authorize::SIGN_IN,
@@ -59,6 +74,40 @@ pub(crate) async fn signed_in(ask: &Ask) -> Result<std::result::Result<Arc<Visit
             ))))
         }
     }
+}
+
+/// A page of the authorization endpoint that came back.
+pub(crate) struct Asked {
+    pub(crate) form: Params,
+    /// The authorization request that it belongs to; where everything that goes wrong leads back to.
+    pub(crate) next: String,
+}
+
+/// Reads the answer to a page of the authorization endpoint. Such pages live in the answer of that endpoint only: whoever
+/// reloads their address goes to the portal.
+pub(crate) async fn asked(
+    ask: &Ask,
+    request: Request,
+    purpose: Purpose,
+) -> Result<std::result::Result<Asked, Reply>, Failure> {
+    if request.method() != Method::POST {
+        return Ok(Err(Reply::see(PORTAL)));
+    }
+    ask.same_site()?;
+    let form = ask::form(ask, request).await?;
+    let sealed = form.get("attempt").unwrap_or_default();
+    let next = ask
+        .app
+        .doorward
+        .attempt_next(sealed, purpose)
+        .unwrap_or_else(|| PORTAL.to_owned());
+    Ok(Ok(Asked { form, next }))
+}
+
+/// A failure on the way through the authorization endpoint: in the languages of the request, with the way back to it.
+pub(crate) async fn failed(ask: &Ask, failure: &Failure, next: &str) -> Reply {
+    ask.wish_of(next).await;
+    failure_page(ask, failure, Some(next)).await
 }
 
 /// Sets the cookie of a session that was just issued.

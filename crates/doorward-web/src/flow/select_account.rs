@@ -6,14 +6,14 @@ use http::StatusCode;
 use doorward_core::authorize::{Choice, Question};
 use doorward_domain::attempt::Purpose;
 
-use crate::ask::{self, Ask};
-use crate::cookies::Name;
-use crate::flow;
+use crate::ask::Ask;
+use crate::flow::{self, Asked};
 use crate::pages::{Person, SelectAccount};
 use crate::reply::{Failure, Forms, Reply, failure_page};
 
 /// The page.
 pub(crate) async fn page(ask: &Ask, question: &Question) -> Reply {
+    ask.wish_of(&question.attempt.next).await;
     let sealed = ask.app.doorward.seal_attempt(&question.attempt);
     let user = &question.person.user;
     let view = SelectAccount {
@@ -32,30 +32,27 @@ pub(crate) async fn page(ask: &Ask, question: &Question) -> Reply {
 
 /// The answer.
 pub(crate) async fn answer(ask: Ask, request: Request) -> Reply {
-    match answered(&ask, request).await {
+    let asked = match flow::asked(&ask, request, Purpose::SelectAccount).await {
+        Ok(Ok(asked)) => asked,
+        Ok(Err(reply)) => return reply,
+        Err(failure) => return failure_page(&ask, &failure, Some(flow::PORTAL)).await,
+    };
+    match answered(&ask, &asked).await {
         Ok(reply) => reply,
-        Err(failure) => failure_page(&ask, &failure, None).await,
+        Err(failure) => flow::failed(&ask, &failure, &asked.next).await,
     }
 }
 
-async fn answered(ask: &Ask, request: Request) -> Result<Reply, Failure> {
-    ask.same_site()?;
-    let form = ask::form(ask, request).await?;
-    let visit = match flow::signed_in(ask).await? {
+async fn answered(ask: &Ask, asked: &Asked) -> Result<Reply, Failure> {
+    let visit = match flow::signed_in_for(ask, &asked.next).await? {
         Ok(visit) => visit,
         Err(reply) => return Ok(reply),
     };
+    let session = visit.session.id;
     let attempt = ask
-        .app
-        .doorward
-        .open_attempt(
-            form.get("attempt").unwrap_or_default(),
-            Purpose::SelectAccount,
-            ask.cookie(Name::Browser).as_deref(),
-            Some(visit.session.id),
-        )
+        .open(asked.form.get("attempt"), Purpose::SelectAccount, Some(session))
         .map_err(Failure::reason)?;
-    let choice = match form.get("choice") {
+    let choice = match asked.form.get("choice") {
         Some("continue") => Choice::Continue,
         Some("other") => Choice::Other,
         _ => {
@@ -64,9 +61,7 @@ async fn answered(ask: &Ask, request: Request) -> Result<Reply, Failure> {
             ));
         }
     };
-    Ok(Reply::see(&ask.app.doorward.account_selected(
-        &attempt,
-        visit.session.id,
-        choice,
-    )))
+    Ok(Reply::see(
+        &ask.app.doorward.account_selected(&attempt, session, choice),
+    ))
 }

@@ -14,12 +14,9 @@ use std::sync::Arc;
 
 use crate::ask::{self, Ask};
 use crate::cookies::Name;
-use crate::flow;
+use crate::flow::{self, PORTAL};
 use crate::pages::{Problem, SignIn};
 use crate::reply::{Failure, Forms, Reply, failure_page};
-
-/// Where people go who did not want anything in particular.
-const PORTAL: &str = "/if/user/";
 
 struct Form<'a> {
     next: &'a str,
@@ -150,24 +147,17 @@ async fn answer(ask: &Ask, request: Request) -> Result<Reply, Failure> {
     let form = ask::form(ask, request).await?;
     let username = form.get("username").unwrap_or_default();
     let password = form.get("password").unwrap_or_default();
-    let browser = ask.cookie(Name::Browser);
     let query = ask.query()?;
     let fallback = query
         .get("next")
         .filter(|next| attempt::is_local(next))
         .unwrap_or(PORTAL)
         .to_owned();
-    let opened = ask.app.doorward.open_attempt(
-        form.get("attempt").unwrap_or_default(),
-        Purpose::SignIn,
-        browser.as_deref(),
-        None,
-    );
-    let attempt = match opened {
+    let attempt = match ask.open(form.get("attempt"), Purpose::SignIn, None) {
         Ok(attempt) => attempt,
         Err(reason) => {
             // The page is shown afresh with what was typed; nothing was looked at.
-            let problem = Some(Refused::bare(reason));
+            let problem = Some(ask.coded(Refused::bare(reason)).await);
             return page(
                 ask,
                 &Form {
@@ -186,7 +176,7 @@ async fn answer(ask: &Ask, request: Request) -> Result<Reply, Failure> {
         password: password.to_owned(),
         known: ask.cookie(Name::Known),
         visit,
-        origin: ask.origin.clone(),
+        origin: ask.origin().clone(),
     };
     // On its own, so that hanging up in the middle does not save a guess from being counted.
     let done = tokio::spawn(answer.give()).await;
@@ -207,7 +197,7 @@ async fn answer(ask: &Ask, request: Request) -> Result<Reply, Failure> {
                 &Form {
                     next: &attempt.next,
                     username,
-                    problem: Some(*refused),
+                    problem: Some(ask.coded(*refused).await),
                 },
             )
             .await

@@ -48,17 +48,14 @@ async fn handle(ask: &Ask, request: Request) -> Result<Reply, Failure> {
     ask.same_site()?;
     let form = ask::form(ask, request).await?;
     if let Some(sealed) = form.get("attempt") {
-        let browser = ask.cookie(Name::Browser);
         let session = visit.as_ref().map(|visit| visit.session.id);
-        let opened = ask
-            .app
-            .doorward
-            .open_attempt(sealed, Purpose::SignOut, browser.as_deref(), session);
-        let attempt = opened.map_err(Failure::reason)?;
+        let attempt = ask
+            .open(Some(sealed), Purpose::SignOut, session)
+            .map_err(Failure::reason)?;
         let outcome = ask
             .app
             .doorward
-            .end_session_confirmed(&attempt, visit.as_deref(), &ask.origin)
+            .end_session_confirmed(&attempt, visit.as_deref(), ask.origin())
             .await?;
         return show(ask, outcome).await;
     }
@@ -73,7 +70,7 @@ async fn handle(ask: &Ask, request: Request) -> Result<Reply, Failure> {
         return Err(Failure::reason(Reason::ForeignOrigin));
     }
     let frames = ask.app.doorward.frames(visit.session.id).await?;
-    ask.app.doorward.sign_out(&visit, &ask.origin).await?;
+    ask.app.doorward.sign_out(&visit, ask.origin()).await?;
     done(ask, &frames, None, None)
 }
 
@@ -102,6 +99,7 @@ async fn end_session(ask: Ask, slug: Option<String>, request: Request) -> Reply 
                 return Ok(Reply::see(&format!("{}?{query}", ask.uri.path())));
             }
         }
+        ask.wish(params.get("ui_locales"));
         ended(&ask, slug.as_deref(), &params).await
     };
     match result.await {
@@ -116,7 +114,7 @@ async fn ended(ask: &Ask, slug: Option<&str>, params: &Params) -> Result<Reply, 
     let outcome = ask
         .app
         .doorward
-        .end_session(slug, params, visit.as_deref(), &browser.value, &ask.origin)
+        .end_session(slug, params, visit.as_deref(), &browser.value, ask.origin())
         .await?;
     Ok(browser.keep(&ask.app, show(ask, outcome).await?))
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Destination, Link, Page, Person, page};
+use super::{Destination, Page, Person, page};
 
 /// One thing that a client asks for.
 #[derive(Clone, Copy, Debug)]
@@ -49,8 +49,8 @@ pub struct Consent<'a> {
     pub application: Destination<'a>,
     /// What they ask for.
     pub scopes: &'a [Scope<'a>],
-    /// Where the answer goes: the redirect URI.
-    pub returns_to: Option<Link<'a>>,
+    /// Where the answer goes: the host of the redirect URI, or the scheme of an application on this device.
+    pub returns_to: Option<&'a str>,
 }
 page!(Consent, "consent.html");
 

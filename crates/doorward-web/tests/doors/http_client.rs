@@ -15,35 +15,35 @@ use tower::ServiceExt;
 
 /// One browser, or one program.
 #[derive(Clone)]
-pub struct Client {
+pub(crate) struct Client {
     router: Router,
-    pub cookies: BTreeMap<String, String>,
-    pub headers: Vec<(&'static str, String)>,
-    pub peer: SocketAddr,
+    pub(crate) cookies: BTreeMap<String, String>,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) peer: SocketAddr,
 }
 
 /// What came back.
-pub struct Got {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: String,
+pub(crate) struct Got {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
 }
 
 impl Got {
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default()
     }
-    pub fn location(&self) -> &str {
+    pub(crate) fn location(&self) -> &str {
         self.header("location")
     }
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("not JSON: {}", self.body))
     }
     /// The value of a hidden field.
-    pub fn field(&self, name: &str) -> String {
+    pub(crate) fn field(&self, name: &str) -> String {
         let mark = format!("name=\"{name}\"");
         let tag = self
             .body
@@ -59,7 +59,7 @@ impl Got {
     }
 }
 
-pub fn options() -> Options {
+pub(crate) fn options() -> Options {
     Options {
         trusts: Arc::new(|ip: IpAddr| ip == IpAddr::from([10, 0, 0, 1])),
         metrics_token: None,
@@ -76,7 +76,7 @@ pub fn options() -> Options {
 }
 
 impl Client {
-    pub fn new(app: &App) -> Self {
+    pub(crate) fn new(app: &App) -> Self {
         Self {
             router: router::router(app.doorward.clone(), options()),
             cookies: BTreeMap::new(),
@@ -85,7 +85,7 @@ impl Client {
         }
     }
 
-    pub async fn send(&mut self, method: Method, target: &str, form: Option<&[(&str, &str)]>) -> Got {
+    pub(crate) async fn send(&mut self, method: Method, target: &str, form: Option<&[(&str, &str)]>) -> Got {
         let path = target
             .strip_prefix(doorward_testkit::PUBLIC_URL)
             .unwrap_or(target);
@@ -133,15 +133,15 @@ impl Client {
         }
     }
 
-    pub async fn get(&mut self, target: &str) -> Got {
+    pub(crate) async fn get(&mut self, target: &str) -> Got {
         self.send(Method::GET, target, None).await
     }
-    pub async fn post(&mut self, target: &str, form: &[(&str, &str)]) -> Got {
+    pub(crate) async fn post(&mut self, target: &str, form: &[(&str, &str)]) -> Got {
         self.send(Method::POST, target, Some(form)).await
     }
 
     /// Signs in through the page, wherever it leads.
-    pub async fn sign_in_at(&mut self, page: &str, username: &str, password: &str) -> Got {
+    pub(crate) async fn sign_in_at(&mut self, page: &str, username: &str, password: &str) -> Got {
         let shown = self.get(page).await;
         let attempt = shown.field("attempt");
         self.post(
@@ -154,7 +154,7 @@ impl Client {
         )
         .await
     }
-    pub async fn sign_in(&mut self, username: &str) {
+    pub(crate) async fn sign_in(&mut self, username: &str) {
         let got = self
             .sign_in_at("/if/flow/sign-in/", username, doorward_testkit::PASSWORD)
             .await;

@@ -1,0 +1,197 @@
+//! Prepared documents: discovery and JWK sets are written once per picture of the configuration and handed out as they are.
+//!
+//! Must not live here: what the documents say, who may read them.
+
+use bytes::Bytes;
+use http::header::IF_NONE_MATCH;
+use http::{HeaderMap, HeaderValue};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock, Weak};
+
+use doorward_core::Doorward;
+use doorward_core::documents::fingerprint;
+use doorward_core::keys::KeySet;
+use doorward_domain::Timestamp;
+use doorward_domain::client::SigningAlgorithm;
+use doorward_domain::directory::Directory;
+
+/// Most discovery documents kept at once; each has about 4 KiB.
+const MOST: usize = 4096;
+
+/// One document.
+#[derive(Clone, Debug)]
+pub(crate) struct Prepared {
+    /// The JSON text.
+    pub(crate) body: Bytes,
+    /// Strong entity tag (RFC 9110 section 8.8.3).
+    pub(crate) etag: HeaderValue,
+}
+
+impl Prepared {
+    /// Writes a document down.
+    pub(crate) fn new(document: &Value) -> Self {
+        let text = document.to_string();
+        let etag = format!("\"{}\"", fingerprint(&text));
+        Self {
+            body: Bytes::from(text),
+            etag: HeaderValue::from_str(&etag).unwrap_or_else(|_| HeaderValue::from_static("\"\"")),
+        }
+    }
+}
+
+/// What belongs to one picture: the same allocation, not only an equal one.
+struct Of<K, V> {
+    picture: Weak<K>,
+    documents: V,
+}
+
+impl<K, V: Default> Default for Of<K, V> {
+    fn default() -> Self {
+        Self {
+            picture: Weak::new(),
+            documents: V::default(),
+        }
+    }
+}
+
+impl<K, V: Default> Of<K, V> {
+    fn is(&self, picture: &Arc<K>) -> bool {
+        // The weak pointer keeps the allocation, so that no other picture can be at the same place.
+        std::ptr::eq(self.picture.as_ptr(), Arc::as_ptr(picture))
+    }
+}
+
+/// JWK sets by the algorithm whose keys lead, and when they were written and stop being true by themselves.
+#[derive(Default)]
+struct Sets {
+    by_first: HashMap<Option<SigningAlgorithm>, Prepared>,
+    made: Option<Timestamp>,
+    until: Option<Timestamp>,
+}
+
+/// All prepared documents.
+#[derive(Default)]
+pub(crate) struct Documents {
+    discovery: RwLock<Of<Directory, HashMap<String, Prepared>>>,
+    sets: RwLock<Of<KeySet, Sets>>,
+}
+
+impl Documents {
+    /// The discovery document under a slug (empty: of the global issuer), when it was written for this picture.
+    pub(crate) fn discovery(&self, directory: &Arc<Directory>, slug: &str) -> Option<Prepared> {
+        let known = self.discovery.read().ok()?;
+        known.is(directory).then(|| known.documents.get(slug).cloned())?
+    }
+
+    /// Writes it for this picture; documents of another one go.
+    pub(crate) fn keep_discovery(
+        &self,
+        directory: &Arc<Directory>,
+        slug: &str,
+        document: &Value,
+    ) -> Prepared {
+        let prepared = Prepared::new(document);
+        if let Ok(mut known) = self.discovery.write() {
+            if !known.is(directory) {
+                *known = Of {
+                    picture: Arc::downgrade(directory),
+                    documents: HashMap::new(),
+                };
+            }
+            if known.documents.len() < MOST {
+                known.documents.insert(slug.to_owned(), prepared.clone());
+            }
+        }
+        prepared
+    }
+
+    /// The JWK set whose keys of `first` lead.
+    pub(crate) fn jwks(&self, doorward: &Doorward, first: Option<SigningAlgorithm>) -> Prepared {
+        let keys = doorward.key_set();
+        let now = doorward.now();
+        let holds = |sets: &Sets| {
+            sets.made.is_some_and(|made| made <= now) && sets.until.is_none_or(|until| now < until)
+        };
+        if let Ok(known) = self.sets.read()
+            && known.is(&keys)
+            && holds(&known.documents)
+            && let Some(prepared) = known.documents.by_first.get(&first)
+        {
+            return prepared.clone();
+        }
+        let prepared = Prepared::new(&keys.jwks(first, now));
+        if let Ok(mut known) = self.sets.write() {
+            if !known.is(&keys) || !holds(&known.documents) {
+                *known = Of {
+                    picture: Arc::downgrade(&keys),
+                    documents: Sets {
+                        by_first: HashMap::new(),
+                        made: Some(now),
+                        until: keys.changes_at(now),
+                    },
+                };
+            }
+            known.documents.by_first.insert(first, prepared.clone());
+        }
+        prepared
+    }
+}
+
+/// Does the client have this very version (RFC 9110 section 13.1.2)? Tags are compared weakly: proxies that compress make
+/// ours weak.
+pub(crate) fn is_known(headers: &HeaderMap, etag: &[u8]) -> bool {
+    headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == etag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc9110_13_1_2_lists_weak_tags_and_the_star_match() {
+        let known = |values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(IF_NONE_MATCH, HeaderValue::from_static(value));
+            }
+            is_known(&headers, b"\"a\"")
+        };
+        for good in [
+            &["\"a\""][..],
+            &["W/\"a\""],
+            &["\"b\", \"a\""],
+            &["\"b\",W/\"a\" "],
+            &["\"b\"", "\"a\""],
+            &["*"],
+        ] {
+            assert!(known(good), "{good:?}");
+        }
+        for bad in [&[][..], &["\"b\""], &["a"], &["w/\"a\""], &["\"a"], &[""]] {
+            assert!(!known(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_document_belongs_to_its_picture_only() {
+        let documents = Documents::default();
+        let (one, other) = (Arc::new(Directory::default()), Arc::new(Directory::default()));
+        assert!(documents.discovery(&one, "shop").is_none());
+        let kept = documents.keep_discovery(&one, "shop", &serde_json::json!({ "n": 1 }));
+        let found = documents.discovery(&one, "shop").unwrap();
+        assert_eq!((found.body, found.etag), (kept.body, kept.etag.clone()));
+        assert!(documents.discovery(&one, "").is_none());
+        assert!(documents.discovery(&other, "shop").is_none());
+        let next = documents.keep_discovery(&other, "", &serde_json::json!({ "n": 2 }));
+        assert_ne!(next.etag, kept.etag);
+        assert!(
+            documents.discovery(&one, "shop").is_none(),
+            "the old picture's went"
+        );
+    }
+}
