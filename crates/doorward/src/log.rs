@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use doorward_config::{LogFormat, LogLevel};
 use tracing_subscriber::EnvFilter;
 
+use crate::out::complain;
 use crate::settings;
 
 /// Starts the log of the server.
@@ -41,6 +42,12 @@ fn filter(level: LogLevel) -> EnvFilter {
         LogLevel::Error => "error".to_owned(),
         level => format!("warn,doorward={}", level.as_str()),
     };
-    let asked = settings::log_filter().and_then(|text| EnvFilter::try_new(text).ok());
-    asked.unwrap_or_else(|| EnvFilter::new(standard))
+    match settings::log_filter().map(EnvFilter::try_new) {
+        Some(Ok(asked)) => asked,
+        Some(Err(problem)) => {
+            complain(&format!("DOORWARD_LOG is not a filter and is ignored: {problem}"));
+            EnvFilter::new(standard)
+        }
+        None => EnvFilter::new(standard),
+    }
 }

@@ -31,12 +31,25 @@ pub(crate) fn database(settings: &Settings) -> Result<OpenOptions> {
         .with_pooler(pooler))
 }
 
+/// What to do without a key file while the database, which may have keys already, is away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WhenAway {
+    /// Say so.
+    Fail,
+    /// Make a key file and look again when the database is there: the server has to answer probes meanwhile.
+    GoOn,
+}
+
 /// The handle over everything, not connected yet, and where its key came from. Makes data folder and key file when they
 /// are missing, but no new key for a database that has keys already.
 ///
 /// # Errors
 /// A sentence that says what to do.
-pub(crate) async fn handle(settings: &Settings, database: &OpenOptions) -> Result<(Doorward, Origin)> {
+pub(crate) async fn handle(
+    settings: &Settings,
+    database: &OpenOptions,
+    when_away: WhenAway,
+) -> Result<(Doorward, Origin)> {
     key_file::prepare_folder(&settings.data_dir)?;
     let KeyFile { keyring, origin } = match key_file::find(&settings.key_file)? {
         Some(keyring) => KeyFile {
@@ -44,7 +57,7 @@ pub(crate) async fn handle(settings: &Settings, database: &OpenOptions) -> Resul
             origin: Origin::Found,
         },
         None => {
-            refuse_new_key(settings, database).await?;
+            refuse_new_key(settings, database, when_away).await?;
             key_file::make(&settings.key_file)?
         }
     };
@@ -56,13 +69,19 @@ pub(crate) async fn handle(settings: &Settings, database: &OpenOptions) -> Resul
 }
 
 /// A database with signing keys cannot be opened with a new key file.
-async fn refuse_new_key(settings: &Settings, database: &OpenOptions) -> Result<()> {
+async fn refuse_new_key(settings: &Settings, database: &OpenOptions, when_away: WhenAway) -> Result<()> {
     if database.sqlite_path().is_some_and(|file| !file.exists()) {
         return Ok(());
     }
-    // A database that is away is looked at again when it is opened for good.
-    let Ok(store) = Store::open(database.clone()).await else {
-        return Ok(());
+    let store = match Store::open(database.clone()).await {
+        Ok(store) => store,
+        // A new database is busy while another process makes it; that one has made the key file before.
+        Err(error)
+            if error.is_unavailable() && (when_away == WhenAway::GoOn || settings.key_file.exists()) =>
+        {
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
     };
     let keys = store.read().keys().await;
     store.close().await;

@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 
 use crate::failure::{Failure, Result};
 use crate::key_file::Origin;
+use crate::open::WhenAway;
 use crate::out::{Out, Reader};
 use crate::settings::{self, Given};
 use crate::tls::Certificate;
@@ -65,7 +66,7 @@ async fn serve(settings: Settings) -> Result<()> {
         tokio::spawn(certificate.follow());
     }
     let database = open::database(&settings)?;
-    let (doorward, origin) = open::handle(&settings, &database).await?;
+    let (doorward, origin) = open::handle(&settings, &database, WhenAway::GoOn).await?;
     let addresses = addresses(&listeners);
     let mut start = tokio::spawn(start(
         doorward.clone(),

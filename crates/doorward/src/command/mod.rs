@@ -27,6 +27,7 @@ use doorward_core::Doorward;
 use crate::arguments::{Command, Typed};
 use crate::failure::{Failure, Result};
 use crate::key_file::Origin;
+use crate::open::WhenAway;
 use crate::out::Out;
 use crate::settings::{self, Given};
 use crate::{log, open, serve};
@@ -102,7 +103,7 @@ async fn at_desk(given: &Given, out: Out, work: impl AsyncFnOnce(&Desk) -> Resul
 /// Connects to the database, once.
 async fn connect(settings: &Settings) -> Result<Doorward> {
     let database = open::database(settings)?;
-    let (doorward, origin) = open::handle(settings, &database).await?;
+    let (doorward, origin) = open::handle(settings, &database, WhenAway::Fail).await?;
     match doorward.open(&database).await {
         Ok(()) => Ok(doorward),
         Err(error) => {

@@ -142,6 +142,10 @@ fn a_file_that_is_no_database_is_one_sentence_and_stays() {
         .run(&["user", "list", "--database-url", "sqlite:notes.db"])
         .failed(1, &["notes.db"]);
     assert_eq!(fs::read(&file).unwrap(), before);
+    assert!(
+        !place.path("doorward-data/doorward.key").exists(),
+        "no key for it"
+    );
 }
 
 #[test]
@@ -153,6 +157,10 @@ fn an_absent_database_ends_with_4_and_tells_no_password() {
     let ran = place.run(&["user", "list", "--json"]).failed(4, &["127.0.0.1:1"]);
     assert_eq!(ran.json()["error"]["kind"], "unavailable");
     assert!(!ran.stdout.contains("hunter22") && !ran.stderr.contains("hunter22"));
+    assert!(
+        !place.path("doorward-data/doorward.key").exists(),
+        "no key for a database that may have keys already"
+    );
     let doctor = place.run(&["doctor"]);
     assert_eq!(doctor.code, 4, "{doctor:?}");
     assert!(!doctor.stdout.contains("hunter22"));
