@@ -36,13 +36,16 @@ export async function openContext(browser, door, options = {}) {
   context.on('console', (message) => {
     if (message.type() !== 'error' && !/Content.Security.Policy/i.test(message.text())) return
     // The browser itself prints a line for a page answered with 4xx: that is the page, not a mistake on it.
-    if (/Failed to load resource.*status of [45]\d\d/.test(message.text()) && message.location().url === message.page()?.url()) return
+    const resource = /Failed to load resource.*status of [45]\d\d/.test(message.text())
+    const at = message.page()?.url() ?? ''
+    if (resource && (message.location().url === at || !ours(at))) return
     if (ours(message.location().url) || ours(message.page()?.url() ?? '')) problems.push(`console: ${message.text()} (${message.location().url})`)
   })
   context.on('weberror', (error) => problems.push(`page error: ${error.error()?.stack ?? error.error()}`))
   context.on('response', (response) => {
     const request = response.request()
-    if (ours(response.url()) && response.status() >= 400 && !request.isNavigationRequest()) {
+    if (response.status() < 400 || request.isNavigationRequest()) return
+    if (ours(response.url()) && ours(request.frame().url())) {
       problems.push(`${response.status()} for ${request.resourceType()} ${response.url()}`)
     }
   })
