@@ -608,6 +608,9 @@ test('CVE-2024-38371: the device page refuses a person who is not in the audienc
   const started = expectStatus(await tv.post('device', { scope: 'openid' }), 200).json()
   const bob = visitor()
   let step = await bob.walk(started.verification_uri_complete, BOB)
+  // The link only fills the code in.
+  const entry = formsOf(step.page.text).find((form) => 'user_code' in form.fields)
+  if (entry) step = await bob.submit(step.page, entry)
   const consent = formsOf(step.page.text).find((form) => form.buttons.some((button) => button.name === 'decision'))
   if (consent) step = await bob.submit(step.page, consent, { decision: 'allow' }, consent.buttons.find((button) => button.value === 'allow'))
   expectRefusalPage(step, 403)
