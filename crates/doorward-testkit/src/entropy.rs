@@ -32,3 +32,25 @@ impl Entropy for Seeded {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn first(seed: u64) -> [u8; 40] {
+        let mut bytes = [0; 40];
+        Seeded::new(seed).fill(&mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn a_seed_gives_the_same_bytes_in_every_run_and_another_seed_others() {
+        assert_eq!(first(1), first(1));
+        assert_ne!(first(1), first(2));
+        let source = Seeded::new(1);
+        let (mut one, mut two) = ([0; 32], [0; 32]);
+        source.fill(&mut one);
+        source.fill(&mut two);
+        assert_ne!(one, two);
+    }
+}
