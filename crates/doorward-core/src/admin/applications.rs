@@ -21,6 +21,9 @@ use crate::events::About;
 use crate::picture::topic;
 use crate::{Doorward, Origin};
 
+/// Most clients that may exchange for one application.
+const MOST_EXCHANGERS: usize = 100;
+
 /// What an application is made or changed with; `None` leaves a field as it is.
 #[derive(Clone, Debug, Default)]
 pub struct ApplicationChange {
@@ -50,8 +53,8 @@ pub struct ApplicationChange {
     pub client: ClientChange,
 }
 
-/// The OAuth 2 side; `None` leaves a field as it is, a given list replaces.
-#[derive(Clone, Debug, Default)]
+/// The OAuth 2 side; `None` leaves a field as it is, a given list replaces. `Debug` shows little of it: it may hold a secret.
+#[derive(Clone, Default)]
 pub struct ClientChange {
     /// Public or confidential; makes a client when there was none.
     pub kind: Option<ClientKind>,
@@ -101,6 +104,20 @@ pub struct ClientChange {
     pub frontchannel_logout_uri: Option<String>,
     /// Resources.
     pub resources: Option<BTreeSet<String>>,
+    /// Who may exchange tokens for ones of this client (RFC 8693): client ids, or slugs of applications that have a client.
+    pub exchange_from: Option<BTreeSet<String>>,
+}
+
+impl std::fmt::Debug for ClientChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClientChange")
+            .field("kind", &self.kind)
+            .field("client_id", &self.client_id)
+            .field("redirect_uris", &self.redirect_uris)
+            .field("grant_types", &self.grant_types)
+            .field("scopes", &self.scopes)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ClientChange {
@@ -112,13 +129,21 @@ impl ClientChange {
     }
 }
 
-/// An application right after it was made: the only moment at which the secret is known.
-#[derive(Clone, Debug)]
+/// An application right after it was made: the only moment at which the secret is known. `Debug` leaves it out.
+#[derive(Clone)]
 pub struct Created {
     /// The record.
     pub application: Application,
     /// The client secret, shown once; `None` for public clients and applications without a client.
     pub client_secret: Option<String>,
+}
+
+impl std::fmt::Debug for Created {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Created")
+            .field("application", &self.application)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Doorward {
@@ -311,8 +336,37 @@ impl Doorward {
                 .map(|scope| scope.name)
                 .collect();
             apply_client(client, &change.client, &custom)?;
+            if let Some(wanted) = &change.client.exchange_from {
+                client.exchange_from = self.exchangers(tx, wanted).await?;
+            }
         }
         Ok(())
+    }
+
+    /// The client ids of those who may exchange.
+    async fn exchangers(&self, tx: &Tx, wanted: &BTreeSet<String>) -> Result<BTreeSet<String>> {
+        if wanted.len() > MOST_EXCHANGERS {
+            return Err(Error::Invalid(format!(
+                "there are {} clients to exchange from; expected at most {MOST_EXCHANGERS}",
+                wanted.len()
+            )));
+        }
+        let directory = self.directory();
+        let mut found = BTreeSet::new();
+        for name in wanted {
+            let by_slug = tx.application_by_slug(name, false).await?;
+            let client_id = by_slug
+                .and_then(|application| application.client)
+                .map(|client| client.client_id)
+                .or_else(|| directory.by_client_id(name).map(|_| name.clone()));
+            let Some(client_id) = client_id else {
+                return Err(Error::Invalid(format!(
+                    "there is no application or client `{name}` to exchange from"
+                )));
+            };
+            found.insert(client_id);
+        }
+        Ok(found)
     }
 
     async fn apply_audience(
@@ -376,7 +430,15 @@ impl Doorward {
             )));
         }
         let until = now.plus(overlap);
+        // Two at once: the new one, and of the others the latest for a while.
+        let latest = application
+            .secrets
+            .iter()
+            .filter(|secret| secret.is_live(now))
+            .max_by_key(|secret| (secret.created_at, secret.id))
+            .map(|secret| secret.id);
         for old in &mut application.secrets {
+            let until = if Some(old.id) == latest { until } else { now };
             if old.expires_at.is_none_or(|at| until < at) {
                 tx.expire_secret(old.id, until).await?;
                 old.expires_at = Some(until);

@@ -23,6 +23,17 @@ pub(super) fn set_url(field: &mut Option<String>, name: &str, given: Option<&str
     Ok(())
 }
 
+/// Where a client is told that a session ended. We add to its query, so it has no fragment (Back-Channel Logout section 2.2,
+/// Front-Channel Logout section 2).
+fn set_logout_url(field: &mut Option<String>, name: &str, given: Option<&str>) -> Result<()> {
+    if given.is_some_and(|given| given.contains('#')) {
+        return Err(Error::Invalid(format!(
+            "the {name} has a fragment (`#`); expected none"
+        )));
+    }
+    set_url(field, name, given)
+}
+
 /// An absolute http or https URL without credentials.
 fn check_web_url(name: &str, given: &str) -> Result<String> {
     let parsed = url::Url::parse(given).ok().filter(|url| {
@@ -78,12 +89,12 @@ pub(super) fn apply_client(client: &mut Client, change: &ClientChange, custom: &
     copy(&mut client.consent, change.consent.as_ref());
     apply_scopes(client, change, custom)?;
     apply_lifetimes(client, change)?;
-    set_url(
+    set_logout_url(
         &mut client.backchannel_logout_uri,
         "back-channel logout URI",
         change.backchannel_logout_uri.as_deref(),
     )?;
-    set_url(
+    set_logout_url(
         &mut client.frontchannel_logout_uri,
         "front-channel logout URI",
         change.frontchannel_logout_uri.as_deref(),
@@ -221,6 +232,9 @@ fn check_client(client: &Client) -> Result<()> {
         ),
         ClientKind::Public if client.grant_types.contains(&GrantType::ClientCredentials) => {
             Some("a public client cannot use client_credentials; make it confidential")
+        }
+        ClientKind::Public if client.grant_types.contains(&GrantType::TokenExchange) => {
+            Some("a public client cannot exchange tokens; make it confidential")
         }
         ClientKind::Public if client.pkce == Pkce::Optional => {
             Some("PKCE is required for public clients and cannot be switched off")
