@@ -64,18 +64,38 @@ impl Doorward {
                     .await);
             }
         };
-        let directory = self.directory();
+        // Before the keys are there, every hint would count as forged.
+        self.store()?;
         let hint = request
             .id_token_hint
             .as_deref()
             .and_then(|hint| self.verify_hint(hint));
+        if request.id_token_hint.is_some() && hint.is_none() {
+            let problem = "id_token_hint is not an ID token of this issuer".to_owned();
+            return Ok(self.refuse_logout(None, problem, Vec::new(), origin).await);
+        }
         let named = request
             .client_id
             .as_deref()
             .or_else(|| hint.as_ref().map(|hint| hint.client_id.as_str()));
-        let application = named
-            .and_then(|id| directory.by_client_id(id))
-            .or_else(|| slug.and_then(|s| directory.by_slug(s)));
+        let of_slug = match slug {
+            Some(slug) => self.slug_application(slug).await?,
+            None => None,
+        };
+        let application = match named {
+            Some(id) => self.client_application(id).await?,
+            None => None,
+        };
+        if let (Some(of_slug), Some(named)) = (&of_slug, &application)
+            && self.issuer_of(of_slug) != self.issuer_of(named)
+        {
+            let problem = "the sign-out of one application was asked for at another's address".to_owned();
+            return Ok(self
+                .refuse_logout(Some(of_slug.id), problem, Vec::new(), origin)
+                .await);
+        }
+        let application = application.or(of_slug);
+        let application = application.as_ref();
         let client = application.and_then(|application| application.client.as_ref());
         let sid = visit.map(|visit| visit.session.id.to_string());
         let subject = visit

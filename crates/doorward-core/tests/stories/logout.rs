@@ -96,7 +96,12 @@ async fn without_proof_the_person_is_asked_first() {
         ]);
         let junk = named.with("id_token_hint", "x.y.z");
         let access = named.with("id_token_hint", &own.access());
-        for params in [Params::default(), named, junk, access, bye(&foreign.id())] {
+        for forged in [junk, access] {
+            let outcome = end(&app, &browser, forged).await;
+            assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
+            assert!(browser.visit().await.is_some());
+        }
+        for params in [Params::default(), named, bye(&foreign.id())] {
             let outcome = end(&app, &browser, params).await;
             let Outcome::Confirm { attempt, .. } = outcome else {
                 panic!("expected a question, got {outcome:?}")
@@ -359,6 +364,75 @@ async fn ten_workers_deliver_each_token_once() {
         }
         assert_eq!(ran, 10);
         assert_eq!(app.fetch.posts().len(), 10);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_end_session_endpoint_of_an_application_takes_its_own_hints_only() {
+    each_app(async |app| {
+        let (browser, client) = two(&app).await;
+        let other = app.oidc_client("other", |_| {}).await;
+        let at = async |slug: &str, params: Params| {
+            let visit = browser.visit().await;
+            app.doorward
+                .end_session(
+                    Some(slug),
+                    &params,
+                    visit.as_deref(),
+                    &browser.id,
+                    &browser.origin,
+                )
+                .await
+                .unwrap()
+        };
+        let foreign = other.tokens(&browser, "openid").await;
+        let own = client.tokens(&browser, "openid").await;
+        let mut modified = own.id();
+        modified.truncate(modified.len() - 2);
+        for hint in [foreign.id(), modified, "junk".into()] {
+            let params = Params::from_pairs([
+                ("id_token_hint", hint.as_str()),
+                ("post_logout_redirect_uri", "https://grafana.example.org/bye"),
+            ]);
+            let outcome = at("grafana", params).await;
+            assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
+        }
+        let outcome = at("grafana", Params::from_pairs([("client_id", other.id.as_str())])).await;
+        assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
+        assert!(browser.visit().await.is_some());
+        // Signed out already: a bad hint is refused all the same.
+        let outcome = app
+            .doorward
+            .end_session(None, &bye("junk"), None, &browser.id, &browser.origin)
+            .await
+            .unwrap();
+        assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
+        let outcome = at("grafana", bye(&own.id())).await;
+        assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn logout_addresses_have_no_fragment() {
+    each_app(async |app| {
+        let client = app.oidc_client("grafana", |_| {}).await;
+        for back in [true, false] {
+            let mut change = doorward_core::admin::applications::ApplicationChange::default();
+            let uri = Some("https://grafana.example.org/out#here".to_owned());
+            if back {
+                change.client.backchannel_logout_uri = uri;
+            } else {
+                change.client.frontchannel_logout_uri = uri;
+            }
+            let sentence = crate::invalid(
+                app.doorward
+                    .update_application(client.application.id, &change)
+                    .await,
+            );
+            assert!(sentence.contains("fragment"), "{sentence}");
+        }
     })
     .await;
 }
