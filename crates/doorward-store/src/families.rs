@@ -39,6 +39,23 @@ pub(crate) const WITH_PERSON: &str = concat!(
     group_ids_column!(),
     " FROM families AS f LEFT JOIN users AS u ON u.id = f.user_id WHERE f.id = $1 LIMIT 1"
 );
+pub(crate) const WITH_PERSON_OF_JTI: &str = concat!(
+    "SELECT ",
+    family_columns!(),
+    ", ",
+    user_columns!(),
+    ", ",
+    group_ids_column!(),
+    " FROM families AS f LEFT JOIN users AS u ON u.id = f.user_id WHERE f.id = $1 \
+      AND NOT EXISTS (SELECT 1 FROM revoked_jtis AS j WHERE j.jti = $2) LIMIT 1"
+);
+pub(crate) const OFFLINE_OF_USER: &str = concat!(
+    "SELECT ",
+    family_columns!(),
+    " FROM families AS f WHERE f.user_id = $1 AND f.offline AND f.ended_at IS NULL AND EXISTS (\
+        SELECT 1 FROM refresh_tokens AS t WHERE t.family_id = f.id AND t.used_at IS NULL AND t.expires_at > $2) \
+      ORDER BY f.application_id, f.created_at LIMIT 10000"
+);
 pub(crate) const CLIENTS_OF_SESSION: &str =
     "SELECT DISTINCT application_id FROM families WHERE session_id = $1 ORDER BY application_id LIMIT 10000";
 
@@ -115,6 +132,30 @@ impl Conn {
             None => Ok(None),
             Some(row) => Ok(Some((family_of(&row)?, person_or_none(&row)?))),
         }
+    }
+
+    /// [`Conn::family_with_person`] for a JWT of the family: `None` also when that was revoked. 1 query.
+    ///
+    /// # Errors
+    /// See [`Conn::family`].
+    pub async fn family_with_person_of_jti(
+        &self,
+        id: FamilyId,
+        jti: &str,
+    ) -> Result<Option<(Family, Option<(User, Vec<GroupId>)>)>> {
+        match self.first(sql(WITH_PERSON_OF_JTI).bind(id).bind(jti)).await? {
+            None => Ok(None),
+            Some(row) => Ok(Some((family_of(&row)?, person_or_none(&row)?))),
+        }
+    }
+
+    /// Families of a user that can still be refreshed, by application, oldest first, at most 10,000. 1 query.
+    ///
+    /// # Errors
+    /// See [`Conn::family`].
+    pub async fn offline_families_of(&self, user: UserId, now: Timestamp) -> Result<Vec<Family>> {
+        let rows = self.all(sql(OFFLINE_OF_USER).bind(user).bind(now)).await?;
+        rows.iter().map(family_of).collect()
     }
 
     /// The applications that got tokens in this session, each once. 1 query.

@@ -70,7 +70,7 @@ pub use jobs::{Job, JobFilter, JobRecord, JobState, JobWake, NewJob};
 pub use migrate::newest_version;
 pub use options::{OpenOptions, Pooler};
 pub use sql::{Arg, FromValue, IntoArg, Kind, ListItem, MAX_LIST, Query, Row, Value, sql, sql_built};
-pub use tokens::JtiState;
+pub use tokens::{JtiState, Refreshing};
 pub use users::UserFilter;
 
 use changes::Wakes;

@@ -53,6 +53,11 @@ const NAMED: &[(&str, &str)] = &[
     ("families::BY_ID", crate::families::BY_ID),
     ("families::WITH_PERSON", crate::families::WITH_PERSON),
     (
+        "families::WITH_PERSON_OF_JTI",
+        crate::families::WITH_PERSON_OF_JTI,
+    ),
+    ("families::OFFLINE_OF_USER", crate::families::OFFLINE_OF_USER),
+    (
         "families::CLIENTS_OF_SESSION",
         crate::families::CLIENTS_OF_SESSION,
     ),

@@ -117,12 +117,11 @@ impl Conn {
     ///
     /// # Errors
     /// See [`Conn::find_refresh`].
-    pub async fn refresh_with_person(
-        &self,
-        digest: &[u8; 32],
-        now: Timestamp,
-    ) -> Result<Option<Refreshing>> {
-        let Some(row) = self.first(sql(REFRESH_WITH_PERSON).bind(digest).bind(now)).await? else {
+    pub async fn refresh_with_person(&self, digest: &[u8; 32], now: Timestamp) -> Result<Option<Refreshing>> {
+        let Some(row) = self
+            .first(sql(REFRESH_WITH_PERSON).bind(digest).bind(now))
+            .await?
+        else {
             return Ok(None);
         };
         Ok(Some(Refreshing {
