@@ -1,13 +1,14 @@
 //! Proving which client calls: secrets by digest, assertions by key, public clients by name only.
 
 use quick_cache::sync::Cache;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use doorward_crypto::jose::{self, Algorithm, JwkSet};
 use doorward_crypto::token;
 use doorward_domain::application::Application;
-use doorward_domain::client::Client;
-use doorward_domain::{Lifetime, Reason, Timestamp};
+use doorward_domain::client::{Client, ClientKind};
+use doorward_domain::network::Network;
+use doorward_domain::{ApplicationId, Lifetime, Reason, Timestamp};
 use doorward_oidc::client_auth::{self, Presented};
 use doorward_oidc::error::{ErrorCode, TokenError};
 use doorward_oidc::params::Params;
@@ -21,6 +22,8 @@ const LONGEST_ASSERTION: usize = 16 * 1024;
 const LARGEST_JWKS: usize = 64 * 1024;
 const KEEP_FETCHED: Lifetime = Lifetime::from_minutes(10);
 const REFETCH_AFTER: Lifetime = Lifetime::from_seconds(30);
+/// While nobody answers, a set that was good serves this long.
+const KEEP_STALE: Lifetime = Lifetime::from_hours(24);
 /// Signature algorithms accepted from clients.
 const ACCEPTED: [Algorithm; 9] = [
     Algorithm::RS256,
@@ -35,7 +38,21 @@ const ACCEPTED: [Algorithm; 9] = [
 ];
 
 /// Fetched JWK sets by URL.
-pub struct JwksCache(Cache<String, Arc<FetchedSet>>);
+pub struct JwksCache(Cache<String, Arc<Source>>);
+
+/// One `jwks_uri`.
+#[derive(Default)]
+struct Source {
+    /// Held while it is fetched, so that a crowd of requests makes one.
+    turn: tokio::sync::Mutex<()>,
+    state: Mutex<SourceState>,
+}
+
+#[derive(Default)]
+struct SourceState {
+    set: Option<Arc<FetchedSet>>,
+    failed_at: Option<Timestamp>,
+}
 
 struct FetchedSet {
     set: JwkSet,
@@ -45,6 +62,77 @@ struct FetchedSet {
 impl Default for JwksCache {
     fn default() -> Self {
         Self(Cache::new(256))
+    }
+}
+
+impl JwksCache {
+    fn source(&self, url: &str) -> Arc<Source> {
+        let made = || Ok::<_, std::convert::Infallible>(Arc::default());
+        self.0.get_or_insert_with(url, made).unwrap_or_default()
+    }
+}
+
+impl Source {
+    fn state(&self) -> MutexGuard<'_, SourceState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is known without asking; `None` when it is time to ask. `outdated`: a set was found not to hold the key.
+    fn known(&self, outdated: bool, now: Timestamp) -> Option<Result<Arc<FetchedSet>>> {
+        let state = self.state();
+        let young = |at: Timestamp, limit: Lifetime| now.millis_since(at).abs() < limit.millis();
+        let limit = if outdated { REFETCH_AFTER } else { KEEP_FETCHED };
+        if let Some(set) = state.set.as_ref().filter(|set| young(set.at, limit)) {
+            return Some(Ok(Arc::clone(set)));
+        }
+        state.failed_at.filter(|at| young(*at, REFETCH_AFTER))?;
+        let stale = state.set.as_ref().filter(|set| young(set.at, KEEP_STALE));
+        Some(stale.map_or_else(|| Err(unreachable_keys().into()), |set| Ok(Arc::clone(set))))
+    }
+}
+
+fn unreachable_keys() -> TokenError {
+    TokenError::new(
+        ErrorCode::TemporarilyUnavailable,
+        "jwks_uri of the client could not be fetched",
+    )
+}
+
+/// How often strangers may make us keep something in the name of a public client: a burst, then one a second, per application and
+/// network.
+pub struct Allowances(Cache<(ApplicationId, String), Arc<Mutex<Allowance>>>);
+
+struct Allowance {
+    left: u32,
+    filled: Timestamp,
+}
+
+const BURST: u32 = 30;
+
+impl Default for Allowances {
+    fn default() -> Self {
+        Self(Cache::new(10_000))
+    }
+}
+
+impl Allowances {
+    fn take(&self, application: ApplicationId, network: String, now: Timestamp) -> bool {
+        let full = || {
+            Ok::<_, std::convert::Infallible>(Arc::new(Mutex::new(Allowance {
+                left: BURST,
+                filled: now,
+            })))
+        };
+        let Ok(allowance) = self.0.get_or_insert_with(&(application, network), full);
+        let mut allowance = allowance.lock().unwrap_or_else(PoisonError::into_inner);
+        let seconds = u32::try_from(now.millis_since(allowance.filled).abs() / 1000).unwrap_or(BURST);
+        if seconds > 0 {
+            allowance.left = allowance.left.saturating_add(seconds).min(BURST);
+            allowance.filled = now;
+        }
+        let allowed = allowance.left > 0;
+        allowance.left = allowance.left.saturating_sub(1);
+        allowed
     }
 }
 
@@ -73,28 +161,29 @@ impl Doorward {
             other => other.client_id().unwrap_or_default().to_owned(),
         };
         let Some(application) = self.client_application(&client_id).await? else {
-            self.inner
-                .metrics
-                .decided("client", Reason::UnknownClient.as_str());
-            return Err(
-                bad_client("client authentication failed: unknown client_id or wrong credentials").into(),
-            );
+            let shown: String = client_id.chars().filter(|c| !c.is_control()).take(300).collect();
+            let about = About {
+                details: json!({ "client_id": shown, "method": presented.method().as_str() }),
+                ..About::default()
+            };
+            let refused = self.refuse("client", Reason::UnknownClient, about, origin).await;
+            return Err(refused.naming(bad_client(
+                "client authentication failed: unknown client_id or wrong credentials",
+            )));
         };
         match self.prove(&application, &presented).await {
             Ok(()) => Ok(application),
-            Err(error) => {
-                if let crate::Error::Protocol(error) = &error {
-                    let details =
-                        json!({ "method": presented.method().as_str(), "problem": error.description });
-                    let about = About {
-                        application: Some(application.id),
-                        details,
-                        ..About::default()
-                    };
-                    self.refuse("client", Reason::InvalidClient, about, origin).await;
-                }
-                Err(error)
+            Err(crate::Error::Protocol(error)) => {
+                let details = json!({ "method": presented.method().as_str(), "problem": error.description });
+                let about = About {
+                    application: Some(application.id),
+                    details,
+                    ..About::default()
+                };
+                let refused = self.refuse("client", Reason::InvalidClient, about, origin).await;
+                Err(refused.naming(*error))
             }
+            Err(fault) => Err(fault),
         }
     }
 
@@ -106,14 +195,20 @@ impl Doorward {
         match presented {
             Presented::Basic { secret, .. } | Presented::Post { secret, .. } => {
                 let now = self.now();
-                let given = token::digest(secret);
+                let raw = match presented {
+                    Presented::Basic { raw: Some(raw), .. } => raw,
+                    _ => secret,
+                };
+                let (given, raw) = (token::digest(secret), token::digest(raw));
                 // Every live secret is compared, in constant time each.
                 let fits = application
                     .secrets
                     .iter()
                     .filter(|stored| stored.is_live(now))
                     .fold(false, |found, stored| {
-                        token::constant_eq(&stored.digest, given.bytes()) | found
+                        let encoded = token::constant_eq(&stored.digest, given.bytes());
+                        let plain = token::constant_eq(&stored.digest, raw.bytes());
+                        encoded | plain | found
                     });
                 if fits {
                     return Ok(());
@@ -133,7 +228,13 @@ impl Doorward {
         client: &Client,
         assertion: &str,
     ) -> Result<()> {
-        let payload = self.verify_client_jwt(client, assertion).await?;
+        let payload = match self.verify_client_jwt(client, assertion).await {
+            // Whoever cannot be checked has not proved anything.
+            Err(crate::Error::Protocol(error)) if error.code == ErrorCode::TemporarilyUnavailable => {
+                return Err(bad_client(&error.description).into());
+            }
+            other => other?,
+        };
         let claims = serde_json::from_slice(&payload)
             .map_err(|_| bad_client("client_assertion is not a JSON object"))?;
         let base = self.public_url();
@@ -172,52 +273,76 @@ impl Doorward {
         let Some(url) = client.jwks_uri.as_deref() else {
             return Err(bad_client("the client has no keys registered").into());
         };
-        let fetched = self.client_keys(url, None).await?;
+        let fetched = self.client_keys(url, false).await?;
         if let Ok(payload) = unverified.verify_with_set(&fetched.set, &ACCEPTED) {
             return Ok(payload);
         }
         // Perhaps the client rotated its keys.
-        let fetched = self.client_keys(url, Some(&fetched)).await?;
+        let fetched = self.client_keys(url, true).await?;
         let again = parse().map_err(|_| bad_client("the JWT is malformed"))?;
         again
             .verify_with_set(&fetched.set, &ACCEPTED)
             .map_err(|_| bad_client("the JWT is not signed with a key of jwks_uri").into())
     }
 
-    async fn client_keys(&self, url: &str, outdated: Option<&FetchedSet>) -> Result<Arc<FetchedSet>> {
+    async fn client_keys(&self, url: &str, outdated: bool) -> Result<Arc<FetchedSet>> {
+        let source = self.inner.fetched_keys.source(url);
+        if let Some(known) = source.known(outdated, self.now()) {
+            return known;
+        }
+        let _turn = source.turn.lock().await;
+        if let Some(known) = source.known(outdated, self.now()) {
+            return known;
+        }
+        let fetched = self.fetch_keys(url).await;
         let now = self.now();
-        if let Some(cached) = self.inner.fetched_keys.0.get(url) {
-            let age = now.millis_since(cached.at);
-            let limit = if outdated.is_some() {
-                REFETCH_AFTER
-            } else {
-                KEEP_FETCHED
-            };
-            if age < limit.millis() {
-                return Ok(cached);
+        let mut state = source.state();
+        match fetched {
+            Ok(set) => {
+                let set = Arc::new(FetchedSet { set, at: now });
+                *state = SourceState {
+                    set: Some(Arc::clone(&set)),
+                    failed_at: None,
+                };
+                return Ok(set);
+            }
+            Err(problem) => {
+                tracing::warn!(%problem, url, "jwks_uri could not be fetched");
+                state.failed_at = Some(now);
             }
         }
-        let fetched = self
-            .inner
-            .ports
-            .fetch
-            .get(url, LARGEST_JWKS)
-            .await
-            .map_err(|error| {
-                tracing::warn!(%error, url, "jwks_uri could not be fetched");
-                bad_client("jwks_uri of the client could not be fetched")
-            })?;
+        drop(state);
+        let known = source.known(outdated, now);
+        known.unwrap_or_else(|| Err(unreachable_keys().into()))
+    }
+
+    async fn fetch_keys(&self, url: &str) -> std::result::Result<JwkSet, String> {
+        let fetched = self.inner.ports.fetch.get(url, LARGEST_JWKS).await;
+        let fetched = fetched.map_err(|error| error.to_string())?;
         if fetched.status != 200 {
-            return Err(bad_client(&format!("jwks_uri of the client answered {}", fetched.status)).into());
+            return Err(format!("it answered {}", fetched.status));
         }
-        let set: JwkSet = serde_json::from_slice(&fetched.body)
-            .map_err(|_| bad_client("jwks_uri of the client is not a JWK set"))?;
-        let fetched = Arc::new(FetchedSet { set, at: now });
-        self.inner
-            .fetched_keys
-            .0
-            .insert(url.to_owned(), Arc::clone(&fetched));
-        Ok(fetched)
+        serde_json::from_slice(&fetched.body).map_err(|_| "it is not a JWK set".to_owned())
+    }
+
+    /// A public client proves nothing: anybody can call in its name, so what its calls leave behind is bounded.
+    ///
+    /// # Errors
+    /// `temporarily_unavailable`.
+    pub(crate) fn allow_public(&self, application: &Application, origin: &Origin) -> Result<()> {
+        let public = application
+            .client
+            .as_ref()
+            .is_some_and(|client| client.kind == ClientKind::Public);
+        let network = origin
+            .ip
+            .map(|ip| Network::of(ip).to_string())
+            .unwrap_or_default();
+        if !public || self.inner.allowances.take(application.id, network, self.now()) {
+            return Ok(());
+        }
+        let description = "too many requests for this client from this network; try again in a few seconds";
+        Err(TokenError::new(ErrorCode::TemporarilyUnavailable, description).into())
     }
 }
 

@@ -32,6 +32,8 @@ pub enum Presented {
         client_id: String,
         /// Form-decoded.
         secret: String,
+        /// As given, when that is another text: there are clients that do not encode (against RFC 6749 section 2.3.1).
+        raw: Option<String>,
     },
     /// `client_id` and `client_secret` in the form.
     Post {
@@ -151,7 +153,9 @@ fn basic(header: &str, form_client_id: Option<&str>) -> Result<Presented, TokenE
     let text = String::from_utf8(octets).map_err(|_| expected())?;
     let (client_id, secret) = text.split_once(':').ok_or_else(expected)?;
     let client_id = encode::form_decode(client_id).map_err(|_| expected())?;
-    let secret = encode::form_decode(secret).map_err(|_| expected())?;
+    let given = secret;
+    let secret = encode::form_decode(given).unwrap_or_else(|_| given.to_owned());
+    let raw = (secret != given).then(|| given.to_owned());
     if client_id.is_empty() {
         return Err(expected());
     }
@@ -164,7 +168,11 @@ fn basic(header: &str, form_client_id: Option<&str>) -> Result<Presented, TokenE
     if secret.is_empty() {
         Ok(Presented::Public { client_id })
     } else {
-        Ok(Presented::Basic { client_id, secret })
+        Ok(Presented::Basic {
+            client_id,
+            secret,
+            raw,
+        })
     }
 }
 
