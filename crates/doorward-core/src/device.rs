@@ -5,19 +5,20 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use doorward_crypto::token::{self, Opaque, TokenKind};
-use doorward_domain::Reason;
 use doorward_domain::access;
 use doorward_domain::application::Application;
 use doorward_domain::attempt::{Attempt, Purpose};
 use doorward_domain::client::{Client, GrantType};
 use doorward_domain::event::EventKind;
 use doorward_domain::token::{DeviceRecord, DeviceState, Family};
+use doorward_domain::{ApplicationId, Reason};
 use doorward_oidc::claims;
 use doorward_oidc::device;
 use doorward_oidc::error::{ErrorCode, TokenError};
 use doorward_oidc::params::Params;
 use doorward_oidc::resource;
 use doorward_oidc::scope::{self, Scopes};
+use doorward_store::conflict_field;
 
 use crate::authorize::{Answer, Question};
 use crate::error::{Fault, Refused, Result};
@@ -37,7 +38,22 @@ impl Doorward {
         params: &Params,
         origin: &Origin,
     ) -> Result<serde_json::Value> {
+        let mut known = None;
+        let answer = self
+            .answer_device_start(authorization, params, origin, &mut known)
+            .await;
+        self.noted("device", answer, known, origin).await
+    }
+
+    async fn answer_device_start(
+        &self,
+        authorization: Option<&str>,
+        params: &Params,
+        origin: &Origin,
+        known: &mut Option<ApplicationId>,
+    ) -> Result<serde_json::Value> {
         let application = self.authenticate_client(authorization, params, origin).await?;
+        *known = Some(application.id);
         let Some(client) = application.client.as_ref() else {
             return Err(Fault::internal("an authenticated application has no client").into());
         };
@@ -45,16 +61,16 @@ impl Doorward {
             let description = "this client may not use the device authorization grant";
             return Err(TokenError::new(ErrorCode::UnauthorizedClient, description).into());
         }
+        self.allow_public(&application, origin)?;
         let request = device::DeviceRequest::read(params)?;
         let directory = self.directory();
         let known = |scope: &str| directory.scopes.contains_key(scope);
         let scopes = allowed_scopes(client, request.scopes.as_ref(), &known);
         let resources = allowed_resources(client, &request.resources)?;
         let minted = Opaque::mint(TokenKind::Device, &self.random());
-        let user_code = token::normalise_user_code(&token::user_code(&self.random())).unwrap_or_default();
         let now = self.now();
-        let record = DeviceRecord {
-            user_code: user_code.clone(),
+        let mut record = DeviceRecord {
+            user_code: String::new(),
             application_id: application.id,
             scopes,
             resources,
@@ -65,15 +81,29 @@ impl Doorward {
             state: DeviceState::Pending,
             family_id: None,
         };
-        let tx = self.store()?.begin().await?;
-        tx.add_device(token::digest(minted.text()).bytes(), &record)
-            .await?;
-        tx.commit().await?;
+        self.add_device(minted.text(), &mut record).await?;
         Ok(device::device_response(
             minted.text(),
-            &user_code,
+            &record.user_code,
             &format!("{}/device", self.public_url()),
         ))
+    }
+
+    /// Stores a device's request under a user code that no other request waits under.
+    async fn add_device(&self, device_code: &str, record: &mut DeviceRecord) -> Result<()> {
+        let digest = *token::digest(device_code).bytes();
+        let mut tries = 3;
+        loop {
+            tries -= 1;
+            record.user_code =
+                token::normalise_user_code(&token::user_code(&self.random())).unwrap_or_default();
+            let tx = self.store()?.begin().await?;
+            match tx.add_device(&digest, record).await {
+                Ok(()) => return Ok(tx.commit().await?),
+                Err(error) if tries > 0 && conflict_field(&error) == Some("user_code") => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// Finds what a person typed. Guessing is limited per person.
@@ -221,8 +251,7 @@ impl Doorward {
             ended_at: None,
         };
         let tx = self.store()?.begin().await?;
-        let session = tx.session(visit.session.id).await?;
-        if session.is_none_or(|session| !session.is_live(now)) {
+        if !tx.lock_session(visit.session.id, now).await? {
             return Err(Refused::bare(Reason::SessionEnded).into());
         }
         self.remember_grant(&tx, client, &family, &family.scopes, origin)

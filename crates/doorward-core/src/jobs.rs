@@ -204,7 +204,7 @@ impl Doorward {
         forget!(
             forget_codes(spent),
             forget_tokens(spent),
-            forget_devices(spent),
+            forget_devices(now.minus(Lifetime::from_hours(1))),
             forget_pushed(now),
             forget_assertions(now),
             forget_sessions(spent),

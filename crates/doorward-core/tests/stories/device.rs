@@ -306,3 +306,22 @@ async fn fifty_polls_at_once_get_the_tokens_once() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn strangers_cannot_fill_the_database_with_device_codes() {
+    each_app(async |app| {
+        let client = tv(&app).await;
+        let form = Params::from_pairs([("client_id", client.id.as_str())]);
+        let mut given = 0;
+        for _ in 0..100 {
+            match app.doorward.start_device(None, &form, &client.origin).await {
+                Ok(_) => given += 1,
+                Err(doorward_core::Error::Protocol(error)) => assert_eq!(error.status(), 503, "{error}"),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(given, 30);
+        assert_eq!(app.rows().await["device_codes"], 30);
+    })
+    .await;
+}
