@@ -62,10 +62,7 @@ impl Doorward {
                 .application(grant.application_id)
                 .map(|a| (grant, Arc::clone(a)))
         };
-        Ok(grants
-            .into_iter()
-            .filter_map(known)
-            .collect())
+        Ok(grants.into_iter().filter_map(known).collect())
     }
 
     /// Takes a grant back; its tokens stop working.
@@ -130,7 +127,10 @@ impl Doorward {
         self.limit_password_guesses(&key, user.id, origin).await?;
         let stored = self.store()?.read().password_hash(user.id).await?;
         let verified = self
-            .verify_password(stored.clone(), current.chars().take(crate::passwords::LONGEST).collect())
+            .verify_password(
+                stored.clone(),
+                current.chars().take(crate::passwords::LONGEST).collect(),
+            )
             .await?;
         let now = self.now();
         if !matches!(verified, Verified::Match { .. }) {

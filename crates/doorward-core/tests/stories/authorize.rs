@@ -727,6 +727,35 @@ async fn a_request_object_counts_when_the_client_signed_it() {
         let bytes = serde_json::to_vec(&members(&asked)).unwrap();
         let forged = stranger.sign("oauth-authz-req+jwt", &bytes).unwrap();
         refusal(&browser.authorize(outer(&forged)).await);
+        // With a place to answer to that is known to be good, the client hears of it (RFC 9101 section 6.3).
+        let heard = |object: &str| {
+            let outer = outer(object)
+                .with("state", "s1")
+                .with("response_mode", "form_post");
+            outer.with("redirect_uri", &client.redirect_uri)
+        };
+        let mut expired = members(&asked);
+        expired.insert("exp".into(), (app.now().seconds() - 600).into());
+        for object in [
+            forged,
+            "eyJhbGciOiJub25lIn0.e30.".into(),
+            sign(&wrong),
+            sign(&expired),
+        ] {
+            let outcome = browser.authorize(heard(&object)).await;
+            assert!(
+                matches!(outcome, Outcome::Return(Response::FormPost { .. })),
+                "{outcome:?}"
+            );
+            assert_eq!(error(&outcome), "invalid_request_object");
+            assert_eq!(back(&outcome).get("state"), Some("s1"));
+            assert!(back(&outcome).get("error_description").unwrap().contains("(DW-"));
+        }
+        let evil = heard("a.b.c").with("redirect_uri", "https://evil.example.org/");
+        assert_eq!(
+            refusal(&browser.authorize(evil).await).reason,
+            Reason::RedirectUriMismatch
+        );
         // A client without keys cannot send one, signed or not.
         let plain = app.oidc_client("plain", |_| {}).await;
         let params = plain.ask().params.with("request", "eyJhbGciOiJub25lIn0.e30.");
@@ -829,6 +858,172 @@ async fn each_code_is_an_event_and_each_first_consent_another() {
         let events = app.events().await;
         assert_eq!(count(&events, EventKind::Authorized), 2);
         assert_eq!(count(&events, EventKind::GrantGiven), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_whose_keys_cannot_be_fetched_hears_that_it_is_for_now() {
+    each_app(async |app| {
+        app.person("alice").await;
+        let browser = app.sign_in("alice").await;
+        let client = app
+            .oidc_client("signed", |change| {
+                change.client.jwks_uri = Some("https://signed.example.org/jwks".into());
+            })
+            .await;
+        let key = SigningKey::generate(Algorithm::ES256).unwrap();
+        let object = key.sign("oauth-authz-req+jwt", b"{}").unwrap();
+        let outcome = browser
+            .authorize(client.ask().params.with("request", &object))
+            .await;
+        assert_eq!(error(&outcome), "temporarily_unavailable");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_yes_covers_what_the_page_showed() {
+    each_app(async |app| {
+        app.person("alice").await;
+        let browser = app.sign_in("alice").await;
+        let client = app
+            .oidc_client("grafana", |change| {
+                change.client.consent = Some(ConsentMode::Explicit);
+                change.client.scopes = Some(["openid".to_owned()].into());
+            })
+            .await;
+        let asked = client.ask_for("openid email");
+        let shown = question(browser.authorize(asked.params.clone()).await);
+        let mut wider = ApplicationChange::default();
+        wider.client.scopes = Some(["openid".to_owned(), "email".to_owned()].into());
+        app.doorward
+            .update_application(client.application.id, &wider)
+            .await
+            .unwrap();
+        let again = question(say(&app, &browser, &shown, Answer::Allow).await);
+        assert_eq!(
+            again.scopes.len(),
+            2,
+            "the page comes again with everything on it"
+        );
+        assert_eq!(app.rows().await["grants"], 0);
+        assert!(has_code(&say(&app, &browser, &again, Answer::Allow).await));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn native_clients_are_asked_for_once_and_never_let_in_silently() {
+    each_app(async |app| {
+        app.person("alice").await;
+        let browser = app.sign_in("alice").await;
+        for (slug, redirect) in [
+            ("loopback", "http://127.0.0.1/callback"),
+            ("private", "org.example.app:/callback"),
+        ] {
+            let client = app
+                .oidc_client(slug, |change| {
+                    change.client.kind = Some(ClientKind::Public);
+                    change.client.redirect_uris = Some(vec![redirect.into()]);
+                })
+                .await;
+            let silent = client.ask().params.with("prompt", "none");
+            assert_eq!(
+                error(&browser.authorize(silent.clone()).await),
+                "consent_required"
+            );
+            let asked = question(browser.authorize(client.ask().params).await);
+            assert!(has_code(&say(&app, &browser, &asked, Answer::Allow).await));
+            assert!(has_code(&browser.authorize(silent).await), "asked before");
+            assert!(
+                has_code(&browser.authorize(client.ask().params).await),
+                "asked before"
+            );
+        }
+        // Whoever owns an https address is who they say they are; and an administrator may vouch for a program.
+        let page = app
+            .oidc_client("page", |change| change.client.kind = Some(ClientKind::Public))
+            .await;
+        assert!(has_code(&browser.authorize(page.ask().params).await));
+        let vouched = app
+            .oidc_client("vouched", |change| {
+                change.client.kind = Some(ClientKind::Public);
+                change.client.redirect_uris = Some(vec!["http://127.0.0.1/callback".into()]);
+                change.client.consent = Some(ConsentMode::Skip);
+            })
+            .await;
+        assert!(has_code(&browser.authorize(vouched.ask().params).await));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_pushed_request_is_used_up_by_a_refusal_too() {
+    each_app(async |app| {
+        app.person("alice").await;
+        let browser = app.sign_in("alice").await;
+        let client = app.oidc_client("grafana", consent(ConsentMode::Explicit)).await;
+        let by = |uri: &str| Params::from_pairs([("client_id", client.id.as_str()), ("request_uri", uri)]);
+        let uri = push(&app, &client, &client.ask()).await;
+        let asked = question(browser.authorize(by(&uri)).await);
+        assert_eq!(
+            error(&say(&app, &browser, &asked, Answer::Deny).await),
+            "access_denied"
+        );
+        refusal(&browser.authorize(by(&uri)).await);
+        let mut silent = client.ask();
+        silent.params = silent.params.with("prompt", "none");
+        let uri = push(&app, &client, &silent).await;
+        assert_eq!(error(&browser.authorize(by(&uri)).await), "consent_required");
+        refusal(&browser.authorize(by(&uri)).await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn strangers_cannot_fill_the_database_by_pushing() {
+    each_app(async |app| {
+        let (_, client) = two(&app).await;
+        let public = app
+            .oidc_client("page", |change| {
+                change.client.kind = Some(ClientKind::Public);
+                change.client.resources =
+                    Some([format!("https://x.example.org/{}", "x".repeat(1900))].into());
+            })
+            .await;
+        let push = async |client: &Client, params: Params| {
+            app.doorward
+                .push(client.basic().as_deref(), params, &client.origin)
+                .await
+        };
+        let mut taken = 0;
+        for _ in 0..100 {
+            match push(&public, public.ask().params).await {
+                Ok(Pushed::Accepted(_)) => taken += 1,
+                Err(doorward_core::Error::Protocol(error)) => assert_eq!(error.status(), 503, "{error}"),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(taken, 30);
+        assert_eq!(app.rows().await["pushed_requests"], 30);
+        // Who proves itself is not kept waiting, and time heals.
+        assert!(matches!(
+            push(&client, client.ask().params).await,
+            Ok(Pushed::Accepted(_))
+        ));
+        app.wait_seconds(2);
+        assert!(matches!(
+            push(&public, public.ask().params).await,
+            Ok(Pushed::Accepted(_))
+        ));
+        let long = client
+            .ask()
+            .params
+            .with("login_hint", &"é".repeat(1000))
+            .with("state", &"%".repeat(8000));
+        let told = Client::error(push(&client, long).await);
+        assert!(told.description.contains("16384"), "{told}");
     })
     .await;
 }

@@ -298,7 +298,14 @@ async fn revocation_ends_what_it_names_and_never_anothers() {
         for (what, client) in each_format(&app).await {
             let tokens = client.tokens(&browser, OFFLINE).await;
             for token in [tokens.access(), tokens.refresh()] {
-                stranger.revoke(&token).await;
+                let form = Params::from_pairs([("token", token.as_str())]);
+                let basic = stranger.basic();
+                let refused = app
+                    .doorward
+                    .revoke(basic.as_deref(), &form, &stranger.origin)
+                    .await;
+                // RFC 7009 section 2.1: the client is told that the token is not its own.
+                assert_eq!(Client::error(refused).code, ErrorCode::InvalidGrant);
             }
             client.revoke("unknown").await;
             client.revoke(&tokens.id()).await;
@@ -354,6 +361,50 @@ async fn tokens_of_a_deleted_application_are_worth_nothing_also_after_it_came_ba
             assert!(client.userinfo(&tokens.access()).await.is_err(), "{what}");
             assert!(client.refresh(&tokens.refresh()).await.is_err(), "{what}");
             client.tokens(&browser, OFFLINE).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_resource_server_learns_about_tokens_for_its_resource() {
+    each_app(async |app| {
+        let browser = alice(&app).await;
+        let api = "https://api.example.org/";
+        for (format, opaque) in [("jwt", false), ("opaque", true)] {
+            let client = app
+                .oidc_client(&format!("client-{format}"), |change| {
+                    change.client.resources = Some([api.to_owned()].into());
+                    if opaque {
+                        change.client.access_token_format = Some(AccessTokenFormat::Opaque);
+                    }
+                })
+                .await;
+            let server = app
+                .oidc_client(&format!("api-{format}"), |change| {
+                    change.client.resources = Some([api.to_owned()].into());
+                    change.client.redirect_uris = Some(Vec::new());
+                })
+                .await;
+            let asker = app
+                .oidc_client(&format!("asker-{format}"), |change| {
+                    change.client.resources = Some([api.to_owned()].into());
+                })
+                .await;
+            let mut asked = client.ask();
+            asked.params = asked.params.with("resource", api);
+            let code = client.code(&browser, &asked).await;
+            let token = client.redeem(&code, &asked).await.unwrap()["access_token"]
+                .as_str()
+                .unwrap()
+                .to_owned();
+            assert_eq!(server.introspect(&token).await["username"], "alice", "{format}");
+            assert!(
+                !asker.is_active(&token).await,
+                "{format}: may ask for tokens, serves nothing"
+            );
+            let elsewhere = client.tokens(&browser, "openid").await;
+            assert!(!server.is_active(&elsewhere.access()).await, "{format}");
         }
     })
     .await;

@@ -7,7 +7,7 @@ use doorward_core::admin::users::UserChange;
 use doorward_core::error::Result;
 use doorward_core::token::Answer;
 use doorward_crypto::jose::{Algorithm, SigningKey};
-use doorward_domain::client::{AccessTokenFormat, AuthMethod, ClientKind, GrantType, Pkce};
+use doorward_domain::client::{AccessTokenFormat, AuthMethod, ClientKind, ConsentMode, GrantType, Pkce};
 use doorward_domain::event::EventKind;
 use doorward_domain::{Lifetime, Timestamp};
 use doorward_oidc::client_auth::ASSERTION_TYPE;
@@ -837,9 +837,11 @@ async fn keys_by_url_are_cached_fetched_again_after_a_rotation_and_not_on_demand
             Script::Answer(500, Vec::new()),
             Script::Answer(200, b"<html>".to_vec()),
         ] {
+            app.wait_seconds(30);
             app.fetch.script(url, script);
             assert!(client.token(old.form("0", &issuer, app.now())).await.is_err());
         }
+        app.wait_seconds(30);
         app.fetch.serve(url, &old.jwks());
         let before = app.fetch.gets().len();
         for jti in ["1", "2", "3"] {
@@ -859,6 +861,349 @@ async fn keys_by_url_are_cached_fetched_again_after_a_rotation_and_not_on_demand
         assert!(
             client.token(old.form("5", &issuer, app.now())).await.is_err(),
             "the old key is gone"
+        );
+    })
+    .await;
+}
+
+async fn changed(app: &App, client: &Client, change: impl FnOnce(&mut ApplicationChange)) {
+    let mut wanted = ApplicationChange::default();
+    change(&mut wanted);
+    app.doorward
+        .update_application(client.application.id, &wanted)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn scopes_and_resources_taken_from_the_client_are_gone_from_refreshed_tokens() {
+    each_app(async |app| {
+        app.person("alice").await;
+        let browser = app.sign_in("alice").await;
+        let api = "https://api.example.org/";
+        let client = app
+            .oidc_client("grafana", |change| {
+                change.client.resources = Some([api.to_owned()].into());
+            })
+            .await;
+        let mut asked = client.ask_for(OFFLINE);
+        asked.params = asked.params.with("resource", api);
+        let code = client.code(&browser, &asked).await;
+        let first = Tokens {
+            answer: client.redeem(&code, &asked).await.unwrap(),
+        };
+        // A code that is on its way obeys as well.
+        let second = client.ask_for(OFFLINE);
+        let code = client.code(&browser, &second).await;
+        changed(&app, &client, |change| {
+            change.client.scopes = Some(["openid".to_owned(), "offline_access".to_owned()].into());
+        })
+        .await;
+        let answer = client.redeem(&code, &second).await.unwrap();
+        assert_eq!(answer["scope"], "offline_access openid");
+        let answer = client.refresh(&first.refresh()).await.unwrap();
+        assert_eq!(answer["scope"], "offline_access openid");
+        let told = claims(&app, answer["access_token"].as_str().unwrap());
+        assert!(told.get("preferred_username").is_none());
+        let told = claims(&app, answer["id_token"].as_str().unwrap());
+        assert!(
+            told.get("email").is_none() && told.get("nonce").is_none(),
+            "OIDC Core 12.2: {told:?}"
+        );
+
+        let refresh = answer["refresh_token"].as_str().unwrap().to_owned();
+        changed(&app, &client, |change| {
+            change.client.resources = Some(BTreeSet::new())
+        })
+        .await;
+        assert_eq!(code_of(client.refresh(&refresh).await), ErrorCode::InvalidTarget);
+        changed(&app, &client, |change| {
+            change.client.resources = Some([api.to_owned()].into());
+            change.client.scopes = Some(["openid".to_owned()].into());
+        })
+        .await;
+        let answer = client.refresh(&refresh).await.unwrap();
+        assert!(
+            answer.get("refresh_token").is_none(),
+            "offline_access was taken away"
+        );
+        changed(&app, &client, |change| {
+            change.client.scopes = Some(["email".to_owned()].into())
+        })
+        .await;
+        let other = client.ask_for("email");
+        let code = client.code(&browser, &other).await;
+        changed(&app, &client, |change| {
+            change.client.scopes = Some(["openid".to_owned()].into())
+        })
+        .await;
+        assert_eq!(
+            code_of(client.redeem(&code, &other).await),
+            ErrorCode::InvalidScope
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn expired_consent_ends_the_refresh_tokens_that_live_on_it() {
+    each_app(async |app| {
+        app.person("alice").await;
+        let browser = app.sign_in("alice").await;
+        let client = app.oidc_client("grafana", |_| {}).await;
+        let tokens = client.tokens(&browser, OFFLINE).await;
+        changed(&app, &client, |change| {
+            change.client.consent = Some(ConsentMode::Explicit);
+        })
+        .await;
+        // Implicit consent was written down, so it counts.
+        let answer = client.refresh(&tokens.refresh()).await.unwrap();
+        let refresh = answer["refresh_token"].as_str().unwrap().to_owned();
+
+        let expiring = app
+            .oidc_client("expiring", |change| {
+                change.client.consent = Some(ConsentMode::Skip);
+            })
+            .await;
+        let unseen = expiring.tokens(&browser, OFFLINE).await;
+        // Skipped consent is nobody's consent once people have to be asked.
+        changed(&app, &expiring, |change| {
+            change.client.consent = Some(ConsentMode::Expiring(Lifetime::from_days(1)));
+        })
+        .await;
+        let error = Client::error(expiring.refresh(&unseen.refresh()).await);
+        assert_eq!(error.code, ErrorCode::InvalidGrant);
+        assert!(error.description.contains("consent"), "{error}");
+        assert!(
+            !expiring.is_active(&unseen.access()).await,
+            "the family has ended"
+        );
+        client.refresh(&refresh).await.unwrap();
+    })
+    .await;
+}
+
+/// The description as the client reads it.
+fn told<T: std::fmt::Debug>(result: Result<T>) -> String {
+    let body = Client::error(result).body();
+    body["error_description"].as_str().unwrap().to_owned()
+}
+
+/// The code at the end of a description.
+fn code_in(told: &str) -> String {
+    let (_, code) = told
+        .rsplit_once(" (")
+        .unwrap_or_else(|| panic!("no code in {told}"));
+    let code = code.strip_suffix(')').unwrap();
+    assert!(code.starts_with("DW-") && code.len() == 12, "{told}");
+    code.to_owned()
+}
+
+#[tokio::test]
+async fn every_refusal_of_the_token_side_names_a_code_that_leads_to_its_event() {
+    each_app(async |app| {
+        let (browser, client) = two(&app).await;
+        let tokens = client.tokens(&browser, OFFLINE).await;
+        let mut stranger = client.clone();
+        stranger.id = "nobody".into();
+        let mut wrong = client.clone();
+        wrong.secret = Some("not the secret at all".into());
+        let asked = client.ask();
+        let code = client.code(&browser, &asked).await;
+        client.redeem(&code, &asked).await.unwrap();
+        let burnt = client.ask();
+        let burn = client.code(&browser, &burnt).await;
+        let burn = client
+            .code_form(&burn, &burnt)
+            .with("code_verifier", &"x".repeat(43));
+        let doorward = &app.doorward;
+        let origin = &client.origin;
+        let basic = client.basic();
+        let basic = basic.as_deref();
+        let refused = [
+            told(client.redeem(&code, &asked).await),
+            told(client.token(burn).await),
+            told(client.refresh("dwr_unknown").await),
+            told(
+                client
+                    .token(Params::from_pairs([("grant_type", "password")]))
+                    .await,
+            ),
+            told(
+                client
+                    .token(Params::from_pairs([("grant_type", "client_credentials")]))
+                    .await,
+            ),
+            told(client.token(Params::default()).await),
+            told(
+                client
+                    .token(Params::from_pairs([
+                        ("grant_type", "refresh_token"),
+                        ("refresh_token", &tokens.refresh()),
+                        ("scope", "openid groups"),
+                    ]))
+                    .await,
+            ),
+            told(stranger.refresh("dwr_unknown").await),
+            told(wrong.refresh("dwr_unknown").await),
+            told(doorward.introspect(basic, &Params::default(), origin).await),
+            told(doorward.revoke(basic, &Params::default(), origin).await),
+            told(doorward.start_device(basic, &Params::default(), origin).await),
+            told(
+                doorward
+                    .push(basic, client.ask().params.with("request_uri", "x"), origin)
+                    .await,
+            ),
+            told(
+                doorward
+                    .token(
+                        None,
+                        &Params::from_pairs([("grant_type", "refresh_token")]),
+                        origin,
+                    )
+                    .await,
+            ),
+        ];
+        let events = app.events().await;
+        for refusal in refused {
+            let code = code_in(&refusal);
+            let event = events
+                .iter()
+                .find(|event| event.code.as_ref().is_some_and(|of| of.as_str() == code));
+            let event = event.unwrap_or_else(|| panic!("no event for {refusal}"));
+            assert!(event.reason.is_some(), "{refusal}");
+        }
+        let pushed = doorward.push(basic, client.ask().params.with("response_type", "token"), origin);
+        let doorward_core::pushed::Pushed::Refused(400, body) = pushed.await.unwrap() else {
+            panic!("expected a refusal")
+        };
+        code_in(body["error_description"].as_str().unwrap());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stranger_cannot_fill_the_events_with_unknown_clients() {
+    each_app(async |app| {
+        let (_, client) = two(&app).await;
+        let before = app.rows().await["events"];
+        for number in 0..100 {
+            let mut stranger = client.clone();
+            stranger.id = format!("nobody-{number}");
+            code_in(&told(stranger.refresh("dwr_unknown").await));
+        }
+        assert!(app.rows().await["events"] <= before + 30);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn keys_by_url_that_cannot_be_fetched_are_asked_for_rarely_and_old_ones_serve_for_a_day() {
+    each_app(async |app| {
+        let url = "https://robot.example.org/jwks";
+        let client = app.oidc_client("robot", keyed).await;
+        let issuer = format!("{PUBLIC_URL}/application/o/robot/");
+        let signer = Signer::new(&client);
+        app.fetch.script(url, Script::Fail("no route".into()));
+        for jti in ["a", "b", "c"] {
+            assert!(client.token(signer.form(jti, &issuer, app.now())).await.is_err());
+        }
+        assert_eq!(app.fetch.gets().len(), 1, "a failure is remembered");
+        app.wait_seconds(30);
+        app.fetch.serve(url, &signer.jwks());
+        client.token(signer.form("1", &issuer, app.now())).await.unwrap();
+        assert_eq!(app.fetch.gets().len(), 2);
+        app.fetch.script(url, Script::Fail("no route".into()));
+        app.wait(Lifetime::from_minutes(20));
+        client.token(signer.form("2", &issuer, app.now())).await.unwrap();
+        client.token(signer.form("3", &issuer, app.now())).await.unwrap();
+        assert_eq!(app.fetch.gets().len(), 3, "stale keys serve while nobody answers");
+        app.wait(Lifetime::from_hours(24));
+        assert!(client.token(signer.form("4", &issuer, app.now())).await.is_err());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn at_most_two_secrets_live_at_once() {
+    each_app(async |app| {
+        let first = app.oidc_client("grafana", |_| {}).await;
+        let mut secrets = vec![first.secret.clone().unwrap()];
+        for _ in 0..3 {
+            app.wait_seconds(1);
+            let made = app
+                .doorward
+                .rotate_secret(first.application.id, Lifetime::from_days(1))
+                .await
+                .unwrap();
+            secrets.push(made.client_secret.unwrap());
+        }
+        for (number, secret) in secrets.into_iter().enumerate() {
+            let mut client = first.clone();
+            client.secret = Some(secret);
+            let code = code_of(client.refresh("dwr_unknown").await);
+            let expected = if number < 2 {
+                ErrorCode::InvalidClient
+            } else {
+                ErrorCode::InvalidGrant
+            };
+            assert_eq!(code, expected, "secret {number}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_secret_in_basic_counts_form_encoded_and_as_it_is() {
+    each_app(async |app| {
+        let secret = "imported+secret%with/signs=&%2";
+        let client = app
+            .oidc_client("grafana", |change| {
+                change.client.client_secret = Some(secret.into());
+            })
+            .await;
+        let encoded = "imported%2Bsecret%25with%2Fsigns%3D%26%252";
+        for (given, expected) in [
+            (secret, ErrorCode::InvalidGrant),
+            (encoded, ErrorCode::InvalidGrant),
+            ("imported secret%25with/signs=&%252", ErrorCode::InvalidClient),
+        ] {
+            let mut client = client.clone();
+            client.secret = Some(given.into());
+            assert_eq!(code_of(client.refresh("dwr_x").await), expected, "{given}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn refresh_tokens_that_nobody_was_asked_for_are_listed_and_can_be_taken_back() {
+    each_app(async |app| {
+        let user = app.person("alice").await;
+        let browser = app.sign_in("alice").await;
+        let client = app
+            .oidc_client("grafana", |change| {
+                change.client.consent = Some(ConsentMode::Skip)
+            })
+            .await;
+        client.tokens(&browser, "openid").await;
+        assert!(app.doorward.grants_of(user.id).await.unwrap().is_empty());
+        let tokens = client.tokens(&browser, OFFLINE).await;
+        let given = app.doorward.grants_of(user.id).await.unwrap();
+        assert_eq!(given.len(), 1);
+        assert_eq!(given[0].1.slug, "grafana");
+        assert!(given[0].0.scopes.contains("offline_access"));
+        let origin = &client.origin;
+        assert!(
+            app.doorward
+                .revoke_grant(user.id, client.application.id, origin)
+                .await
+                .unwrap()
+        );
+        assert!(app.doorward.grants_of(user.id).await.unwrap().is_empty());
+        assert_eq!(
+            code_of(client.refresh(&tokens.refresh()).await),
+            ErrorCode::InvalidGrant
         );
     })
     .await;
