@@ -378,7 +378,8 @@ impl Doorward {
         let sealed = seal::seal_with_token(given, &self.random(), &answer);
         let tx = self.store()?.begin().await?;
         if !tx.take_refresh(&digest, &sealed, caller.now).await? {
-            drop(tx);
+            // On SQLite the winner's write may share our physical commit: readers see it only after that.
+            tx.commit().await?;
             return self.lost_race(caller, given, &digest).await;
         }
         minted.save(&tx).await?;
