@@ -9,6 +9,7 @@
 
 mod endings;
 mod http_client;
+mod lines;
 mod matrix;
 mod pages;
 mod protocol;
