@@ -10,16 +10,17 @@ use doorward_domain::application::Application;
 use doorward_domain::client::{AccessTokenFormat, Client, ClientKind, GrantType};
 use doorward_domain::event::{Event, EventKind};
 use doorward_domain::token::{AccessRecord, Family, RefreshRecord};
-use doorward_domain::{FamilyId, Reason, Timestamp};
+use doorward_domain::{FamilyId, Lifetime, Reason, Timestamp};
 use doorward_oidc::claims::{self, Issue, Requested};
 use doorward_oidc::claims_request::ClaimsRequest;
 use doorward_oidc::error::{ErrorCode, TokenError};
-use doorward_oidc::scope;
+use doorward_oidc::{scope, token_exchange};
 use doorward_store::Tx;
 
 use crate::dpop::Proven;
 use crate::error::Result;
 use crate::events::About;
+use crate::token_exchange::Exchange;
 use crate::{Doorward, Origin};
 
 /// Media type of JWT access tokens (RFC 9068 section 2.1).
@@ -39,6 +40,22 @@ pub(crate) struct Issuance<'a> {
     pub grant_type: GrantType,
     /// The key that the tokens are bound to (RFC 9449).
     pub proof: Option<&'a Proven>,
+    /// For exchanged tokens (RFC 8693): `application` and `client` are the target's then.
+    pub exchange: Option<&'a Exchange<'a>>,
+}
+
+impl Issuance<'_> {
+    /// Who asked for the tokens.
+    fn asking(&self) -> &Client {
+        self.exchange.map_or(self.client, |exchange| exchange.client)
+    }
+
+    /// How long the access token lives.
+    fn lifetime(&self, now: Timestamp) -> Lifetime {
+        let usual = self.client.lifetimes.access_token;
+        self.exchange
+            .map_or(usual, |exchange| exchange.lifetime(usual, now))
+    }
 }
 
 /// An opaque access token's digest and record.
@@ -116,11 +133,11 @@ impl Doorward {
         let issue = Issue {
             issuer: &issuer,
             subject: &subject,
-            client_id: &client.client_id,
+            client_id: &issuance.asking().client_id,
             family: of_family,
             session_id: family.and_then(|family| family.session_id),
             now,
-            lifetime: client.lifetimes.access_token,
+            lifetime: issuance.lifetime(now),
             jti: &jti,
         };
         let (access_token, access) = self.access_token(issuance, &issue, now)?;
@@ -132,19 +149,20 @@ impl Doorward {
             "Bearer"
         };
         answer.insert("token_type".into(), scheme.into());
-        answer.insert(
-            "expires_in".into(),
-            client.lifetimes.access_token.seconds().into(),
-        );
+        answer.insert("expires_in".into(), issuance.lifetime(now).seconds().into());
+        if issuance.exchange.is_some() {
+            answer.insert("issued_token_type".into(), token_exchange::ACCESS_TOKEN.into());
+        }
         answer.insert("scope".into(), scope::join(issuance.scopes).into());
         if let (Some(family), Some(person)) = (family, person)
             && issuance.scopes.contains("openid")
+            && issuance.exchange.is_none()
         {
             let id_token = self.id_token(issuance, &issue, (family, person), &access_token, now)?;
             answer.insert("id_token".into(), id_token.into());
         }
         let refresh = match family {
-            Some(family) if wants_refresh(client, family) => {
+            Some(family) if issuance.exchange.is_none() && wants_refresh(client, family) => {
                 let (text, digest, record) = self.refresh_token(issuance, family.id, now);
                 answer.insert("refresh_token".into(), text.into());
                 Some((digest, record))
@@ -153,7 +171,8 @@ impl Doorward {
         };
         let details = json!({ "grant_type": issuance.grant_type.as_str(), "scopes": issuance.scopes, "jti": jti,
             "family": family.map(|family| family.id.to_string()), "refresh_token": refresh.is_some(),
-            "key": issuance.proof.map(|proof| &proof.jkt) });
+            "key": issuance.proof.map(|proof| &proof.jkt),
+            "exchange": issuance.exchange.map(|exchange| json!({ "act": exchange.act, "subject_jti": exchange.subject_jti })) });
         let about = About {
             user: person.map(|person| person.user.id),
             application: Some(application.id),
@@ -173,7 +192,6 @@ impl Doorward {
     async fn check_issue(&self, issuance: &Issuance<'_>, origin: &Origin) -> Result<()> {
         let Issuance {
             application,
-            client,
             family,
             person,
             ..
@@ -184,7 +202,7 @@ impl Doorward {
             (None, Some(_)) => Some(Reason::UserInactive),
         };
         let refused = refused.or_else(|| {
-            let grant_allowed = client.grant_types.contains(&issuance.grant_type);
+            let grant_allowed = issuance.asking().grant_types.contains(&issuance.grant_type);
             (!grant_allowed).then_some(Reason::UnauthorizedClient)
         });
         let Some(reason) = refused else {
@@ -210,9 +228,9 @@ impl Doorward {
         now: Timestamp,
     ) -> Result<(String, Option<Opaquely>)> {
         let client = issuance.client;
-        let lifetime = client.lifetimes.access_token;
+        let lifetime = issuance.lifetime(now);
         let audience = self.audience(issuance);
-        if client.access_token_format == AccessTokenFormat::Opaque {
+        if client.access_token_format == AccessTokenFormat::Opaque && issuance.exchange.is_none() {
             let minted = Opaque::mint(TokenKind::Access, &self.random());
             let record = AccessRecord {
                 jti: issue.jti.to_owned(),
@@ -240,7 +258,11 @@ impl Doorward {
             extra.insert("groups".into(), names.into());
             extra.insert("preferred_username".into(), person.user.username.as_str().into());
         }
-        let claims = claims::access_token(issue, issuance.scopes, &audience, extra);
+        let mut claims = claims::access_token(issue, issuance.scopes, &audience, extra);
+        if let Some(exchange) = issuance.exchange {
+            claims.insert("act".into(), exchange.act.clone());
+            claims.insert(TARGET.into(), issuance.application.id.to_string().into());
+        }
         let key = self.signing_key(client.signing_algorithm, now)?;
         Ok((key.sign(ACCESS_TYP, &claims)?, None))
     }
@@ -331,6 +353,8 @@ impl Doorward {
 
 /// Claim of our own in access tokens: the family they hang off.
 pub(crate) const FAMILY: &str = "dw_family";
+/// Claim of our own in exchanged tokens: the application that they are for, as `client_id` names who exchanged.
+pub(crate) const TARGET: &str = "dw_target";
 
 /// Stands in for a family where there is none: `client_credentials`. Never stored.
 fn no_family(application: &Application, now: Timestamp) -> Family {

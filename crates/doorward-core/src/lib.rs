@@ -30,6 +30,7 @@ pub mod sessions;
 pub mod sign_in;
 pub mod start;
 pub mod token;
+pub mod token_exchange;
 pub mod token_use;
 
 use arc_swap::ArcSwap;

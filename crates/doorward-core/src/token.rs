@@ -133,6 +133,7 @@ impl Doorward {
                     resources: &resources,
                     grant_type: GrantType::ClientCredentials,
                     proof: caller.proof.as_ref(),
+                    exchange: None,
                 };
                 let minted = self.issue(&issuance, origin, caller.now).await?;
                 let tx = self.store()?.begin().await?;
@@ -144,6 +145,7 @@ impl Doorward {
                 device_code,
                 resources,
             } => self.redeem_device(&caller, &device_code, &resources).await,
+            TokenRequest::Exchange(request) => self.exchange(&caller, &request).await,
         }
     }
 
@@ -189,6 +191,7 @@ impl Doorward {
             resources: &resources,
             grant_type: GrantType::AuthorizationCode,
             proof: caller.proof.as_ref(),
+            exchange: None,
         };
         let minted = self.issue(&issuance, caller.origin, caller.now).await?;
         let tx = self.store()?.begin().await?;
@@ -371,6 +374,7 @@ impl Doorward {
             resources: &resources,
             grant_type: GrantType::RefreshToken,
             proof: caller.proof.as_ref(),
+            exchange: None,
         };
         let minted = self.issue(&issuance, caller.origin, caller.now).await?;
         let answer = serde_json::to_vec(&minted.answer)
@@ -470,6 +474,7 @@ impl Doorward {
             resources: &resources,
             grant_type: GrantType::DeviceCode,
             proof: caller.proof.as_ref(),
+            exchange: None,
         };
         let minted = self.issue(&issuance, caller.origin, caller.now).await?;
         let tx: Tx = self.store()?.begin().await?;
@@ -530,7 +535,7 @@ impl Doorward {
 }
 
 /// The rule behind a code of the protocol; `None` where nothing was refused.
-fn reason_of(code: ErrorCode) -> Option<Reason> {
+pub(crate) fn reason_of(code: ErrorCode) -> Option<Reason> {
     match code {
         ErrorCode::AuthorizationPending
         | ErrorCode::SlowDown

@@ -27,18 +27,33 @@ use crate::{Doorward, Origin};
 
 /// Which of our tokens a text is, with everything that is known from it. Nothing here says that it is still good.
 #[derive(Debug)]
-struct Found {
+pub(crate) struct Found {
     kind: Kind,
+    /// Which application's it is; for an exchanged token the one that it is for.
     application: Arc<Application>,
     family_id: Option<FamilyId>,
-    jti: String,
-    scopes: BTreeSet<String>,
+    pub(crate) jti: String,
+    pub(crate) scopes: BTreeSet<String>,
     audience: Vec<String>,
     created_at: Timestamp,
-    expires_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
     revoked: bool,
     /// Thumbprint of the key that it is bound to.
-    jkt: Option<String>,
+    pub(crate) jkt: Option<String>,
+    /// Client id of who exchanged another token for it (RFC 8693).
+    exchanged_by: Option<String>,
+    /// Who acts.
+    pub(crate) act: Option<Value>,
+}
+
+impl Found {
+    /// Client id of whom it was handed to.
+    pub(crate) fn holder(&self) -> Option<&str> {
+        let owner = self.application.client.as_ref();
+        self.exchanged_by
+            .as_deref()
+            .or(owner.map(|client| client.client_id.as_str()))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,10 +64,10 @@ enum Kind {
 }
 
 /// A token that is good right now.
-struct Live {
-    found: Found,
-    family: Option<Family>,
-    person: Option<Person>,
+pub(crate) struct Live {
+    pub(crate) found: Found,
+    pub(crate) family: Option<Family>,
+    pub(crate) person: Option<Person>,
 }
 
 fn invalid_token(description: &str) -> TokenError {
@@ -88,6 +103,8 @@ impl Doorward {
             expires_at: record.expires_at,
             revoked: record.revoked_at.is_some(),
             jkt: record.jkt,
+            exchanged_by: None,
+            act: None,
         }))
     }
 
@@ -97,7 +114,12 @@ impl Doorward {
             return None;
         }
         let text_of = |name: &str| own.claims.get(name).and_then(Value::as_str);
-        let application = self.directory().by_client_id(text_of("client_id")?).cloned()?;
+        let directory = self.directory();
+        let by = directory.by_client_id(text_of("client_id")?)?;
+        let target = match text_of(crate::issue::TARGET) {
+            Some(id) => Some(directory.application(id.parse().ok()?)?),
+            None => None,
+        };
         let audience = match own.claims.get("aud")? {
             Value::String(one) => vec![one.clone()],
             Value::Array(list) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
@@ -113,7 +135,9 @@ impl Doorward {
             expires_at: Timestamp::from_seconds(own.claims.get("exp")?.as_i64()?),
             revoked: false,
             jkt: bound_to(&own.claims)?,
-            application,
+            exchanged_by: target.and(text_of("client_id")).map(str::to_owned),
+            act: own.claims.get("act").cloned(),
+            application: Arc::clone(target.unwrap_or(by)),
         })
     }
 
@@ -140,6 +164,8 @@ impl Doorward {
             expires_at: record.expires_at,
             revoked: rotation != Rotation::Rotate,
             jkt: record.jkt,
+            exchanged_by: None,
+            act: None,
         }))
     }
 
@@ -174,11 +200,27 @@ impl Doorward {
         if access::admit(&person, &found.application).is_err() {
             return Ok(None);
         }
+        if family.application_id != found.application.id {
+            // An exchanged token lives on the person's access to where it came from as well.
+            let directory = self.directory();
+            let source = directory.application(family.application_id);
+            if source.is_none_or(|source| access::admit(&person, source).is_err()) {
+                return Ok(None);
+            }
+        }
         Ok(Some(Live {
             found,
             family: Some(family),
             person: Some(person),
         }))
+    }
+
+    /// An access token that is good right now.
+    pub(crate) async fn live_access(&self, text: &str, now: Timestamp) -> Result<Option<Live>> {
+        match self.find_token(text).await? {
+            Some(found) if found.kind != Kind::Refresh => self.live(found, now).await,
+            _ => Ok(None),
+        }
     }
 
     /// The userinfo endpoint (OpenID Connect Core section 5.3).
@@ -237,7 +279,10 @@ impl Doorward {
         }
         let directory = self.directory();
         let custom = self.custom_scopes(&directory, &live.found.scopes);
-        let asked = family.claims.as_ref().map(ClaimsRequest::from_value);
+        // What one client asked for singly is not another's, which got its token by exchange.
+        let own_family = family.application_id == live.found.application.id;
+        let asked = family.claims.as_ref().filter(|_| own_family);
+        let asked = asked.map(ClaimsRequest::from_value);
         let wanted = asked.as_ref().map(|asked| Requested {
             claims: &asked.userinfo,
             allowed: &client.scopes,
@@ -306,7 +351,7 @@ impl Doorward {
             issuer: &issuer,
             subject: &subject,
             username: live.person.as_ref().map(|person| person.user.username.as_str()),
-            client_id: &client.client_id,
+            client_id: live.found.holder().unwrap_or_default(),
             scopes: &live.found.scopes,
             audience: &live.found.audience,
             issued_at: live.found.created_at,
@@ -318,7 +363,7 @@ impl Doorward {
                 TokenHint::Access
             },
             jkt: live.found.jkt.as_deref(),
-            act: None,
+            act: live.found.act.as_ref(),
         };
         introspect::response(&active)
     }
@@ -348,7 +393,11 @@ impl Doorward {
         let Some(found) = self.find_token(&question.token).await? else {
             return Ok(());
         };
-        if found.application.id != application.id {
+        let own = application
+            .client
+            .as_ref()
+            .map(|client| client.client_id.as_str());
+        if found.application.id != application.id && found.holder() != own {
             // RFC 7009 section 2.1: refused, and the client is told.
             let description = "the token was issued to another client";
             return Err(TokenError::new(ErrorCode::InvalidGrant, description).into());
@@ -406,10 +455,12 @@ fn confidential(application: &Application) -> Option<&Client> {
         .filter(|client| client.kind == ClientKind::Confidential)
 }
 
-fn may_know(application: &Application, caller: &Client, found: &Found) -> bool {
+/// Is the token the caller's own, or meant for it?
+pub(crate) fn may_know(application: &Application, caller: &Client, found: &Found) -> bool {
     // A client without redirect URIs is no app that people use but a resource server; the registered resources are what it serves.
     let serves = |audience: &String| caller.redirect_uris.is_empty() && caller.resources.contains(audience);
     found.application.id == application.id
+        || found.exchanged_by.as_ref() == Some(&caller.client_id)
         || found.audience.contains(&caller.client_id)
         || (found.kind != Kind::Refresh && found.audience.iter().any(serves))
 }

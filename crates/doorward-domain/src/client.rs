@@ -68,6 +68,8 @@ words! {
         ClientCredentials = "client_credentials",
         /// RFC 8628.
         DeviceCode = "urn:ietf:params:oauth:grant-type:device_code",
+        /// RFC 8693.
+        TokenExchange = "urn:ietf:params:oauth:grant-type:token-exchange",
     }
 }
 
@@ -239,6 +241,9 @@ pub struct Client {
     pub frontchannel_logout_uri: Option<String>,
     /// Resource indicators it may ask for (RFC 8707); its own client id always counts.
     pub resources: BTreeSet<String>,
+    /// Client ids of those that may exchange tokens for ones that this client takes (RFC 8693).
+    #[serde(default)]
+    pub exchange_from: BTreeSet<String>,
 }
 
 impl Client {
@@ -274,6 +279,7 @@ impl Client {
             backchannel_logout_uri: None,
             frontchannel_logout_uri: None,
             resources: BTreeSet::new(),
+            exchange_from: BTreeSet::new(),
         }
     }
 }

@@ -13,6 +13,7 @@ pub use crate::error::{ErrorCode, TokenError};
 use crate::error::{invalid_grant, invalid_request};
 use crate::params::Params;
 use crate::scope::{self, Scopes};
+use crate::token_exchange::ExchangeRequest;
 use crate::{resource, resource::invalid_target};
 
 /// Longest code, refresh token or device code that is looked up, in bytes.
@@ -55,6 +56,8 @@ pub enum TokenRequest {
         /// Resources.
         resources: BTreeSet<String>,
     },
+    /// RFC 8693 section 2.1.
+    Exchange(Box<ExchangeRequest>),
 }
 
 impl fmt::Debug for TokenRequest {
@@ -106,6 +109,7 @@ impl TokenRequest {
                 device_code: required(params, "device_code")?,
                 resources,
             }),
+            GrantType::TokenExchange => Ok(Self::Exchange(Box::new(ExchangeRequest::read(params)?))),
         }
     }
 
@@ -117,16 +121,22 @@ impl TokenRequest {
             Self::Refresh { .. } => GrantType::RefreshToken,
             Self::ClientCredentials { .. } => GrantType::ClientCredentials,
             Self::Device { .. } => GrantType::DeviceCode,
+            Self::Exchange(_) => GrantType::TokenExchange,
         }
     }
 }
 
-/// Checks that the client may use a grant type. `client_credentials` is for confidential clients only (RFC 6749 section 4.4).
+/// Checks that the client may use a grant type. `client_credentials` is for confidential clients only (RFC 6749 section 4.4), and so is
+/// token exchange.
 ///
 /// # Errors
 /// `unauthorized_client`.
 pub fn check_grant_type(grant_type: GrantType, client: &Client) -> Result<(), TokenError> {
-    let secretless = grant_type == GrantType::ClientCredentials && client.kind == ClientKind::Public;
+    let needs_secret = matches!(
+        grant_type,
+        GrantType::ClientCredentials | GrantType::TokenExchange
+    );
+    let secretless = needs_secret && client.kind == ClientKind::Public;
     if client.grant_types.contains(&grant_type) && !secretless {
         return Ok(());
     }

@@ -9,16 +9,16 @@ use crate::support::{accepted, and, client, good, later, now, returned};
 
 const ENDPOINT: &str = "https://id.example/application/o/token/";
 
-fn map(value: Value) -> Map<String, Value> {
+fn map(value: &Value) -> Map<String, Value> {
     value.as_object().expect("an object").clone()
 }
 
 fn header() -> Map<String, Value> {
-    map(json!({ "typ": "dpop+jwt", "alg": "ES256", "jwk": { "kty": "EC" } }))
+    map(&json!({ "typ": "dpop+jwt", "alg": "ES256", "jwk": { "kty": "EC" } }))
 }
 
 fn claims() -> Map<String, Value> {
-    map(json!({ "jti": "p-1", "htm": "POST", "htu": ENDPOINT, "iat": now().seconds() }))
+    map(&json!({ "jti": "p-1", "htm": "POST", "htu": ENDPOINT, "iat": now().seconds() }))
 }
 
 fn expected() -> Expected<'static> {
@@ -53,7 +53,7 @@ fn refused<T: std::fmt::Debug>(result: Result<T, TokenError>, what: &str) {
 
 #[test]
 fn section_4_2_the_header_names_type_asymmetric_algorithm_and_public_key() {
-    assert_eq!(dpop::key_of(&header()).unwrap(), &map(json!({ "kty": "EC" })));
+    assert_eq!(dpop::key_of(&header()).unwrap(), &map(&json!({ "kty": "EC" })));
     for (name, value) in [
         ("typ", Value::Null),
         ("typ", json!("JWT")),

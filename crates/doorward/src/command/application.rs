@@ -224,7 +224,7 @@ pub(crate) struct Client {
     /// Scope that may be asked for; replaces the list (may be repeated)
     #[arg(long, value_name = "NAME")]
     scope: Vec<String>,
-    /// Grant type: authorization_code, refresh_token, client_credentials, device_code; replaces the list (may be repeated)
+    /// Grant type: authorization_code, refresh_token, client_credentials, device_code, token_exchange; replaces the list (may be repeated)
     #[arg(long, value_name = "TYPE", value_parser = grant)]
     grant: Vec<GrantType>,
     /// Whether PKCE must be used; optional is for old confidential clients
@@ -263,6 +263,9 @@ pub(crate) struct Client {
     /// Resource that tokens may be asked for (RFC 8707); replaces the list (may be repeated)
     #[arg(long, value_name = "URI")]
     resource: Vec<String>,
+    /// Application (slug or client id) that may exchange tokens for ones of this application (RFC 8693); replaces the list (may be repeated)
+    #[arg(long, value_name = "CLIENT_OR_SLUG")]
+    exchange_from: Vec<String>,
     /// Own choice of client id, for moving from another system
     #[arg(long, value_name = "ID")]
     client_id: Option<String>,
@@ -284,12 +287,14 @@ where
     })
 }
 
-/// A grant type; the device grant also by its short name.
+/// A grant type; the device grant and token exchange also by their short names.
 fn grant(text: &str) -> Result<GrantType, String> {
     match text {
         "device_code" => Ok(GrantType::DeviceCode),
+        "token_exchange" => Ok(GrantType::TokenExchange),
         other => other.parse().map_err(|_| {
-            "expected authorization_code, refresh_token, client_credentials or device_code".to_owned()
+            "expected authorization_code, refresh_token, client_credentials, device_code or token_exchange"
+                .to_owned()
         }),
     }
 }
@@ -414,6 +419,7 @@ fn client_change(client: Client) -> Result<ClientChange> {
         backchannel_logout_uri: client.backchannel_logout_uri,
         frontchannel_logout_uri: client.frontchannel_logout_uri,
         resources: replaced(client.resource).map(BTreeSet::from_iter),
+        exchange_from: replaced(client.exchange_from).map(BTreeSet::from_iter),
     })
 }
 

@@ -207,6 +207,7 @@ fn client(doorward: &Doorward, application: &Application, client: &Client) -> Va
         "backchannel_logout_uri": client.backchannel_logout_uri,
         "frontchannel_logout_uri": client.frontchannel_logout_uri,
         "resources": client.resources,
+        "exchange_from": client.exchange_from,
         "public": client.kind == ClientKind::Public,
     })
 }
