@@ -913,7 +913,7 @@ async fn scopes_and_resources_taken_from_the_client_are_gone_from_refreshed_toke
 
         let refresh = answer["refresh_token"].as_str().unwrap().to_owned();
         changed(&app, &client, |change| {
-            change.client.resources = Some(BTreeSet::new())
+            change.client.resources = Some(BTreeSet::new());
         })
         .await;
         assert_eq!(code_of(client.refresh(&refresh).await), ErrorCode::InvalidTarget);
@@ -928,13 +928,13 @@ async fn scopes_and_resources_taken_from_the_client_are_gone_from_refreshed_toke
             "offline_access was taken away"
         );
         changed(&app, &client, |change| {
-            change.client.scopes = Some(["email".to_owned()].into())
+            change.client.scopes = Some(["email".to_owned()].into());
         })
         .await;
         let other = client.ask_for("email");
         let code = client.code(&browser, &other).await;
         changed(&app, &client, |change| {
-            change.client.scopes = Some(["openid".to_owned()].into())
+            change.client.scopes = Some(["openid".to_owned()].into());
         })
         .await;
         assert_eq!(
@@ -1183,7 +1183,7 @@ async fn refresh_tokens_that_nobody_was_asked_for_are_listed_and_can_be_taken_ba
         let browser = app.sign_in("alice").await;
         let client = app
             .oidc_client("grafana", |change| {
-                change.client.consent = Some(ConsentMode::Skip)
+                change.client.consent = Some(ConsentMode::Skip);
             })
             .await;
         client.tokens(&browser, "openid").await;
