@@ -121,7 +121,7 @@ impl Proof {
 }
 
 /// Do `htu` and the address of the endpoint name the same resource? Scheme, host, port and path count after the normalisation of RFC 3986
-/// sections 6.2.2 and 6.2.3; query and fragment do not (section 4.3, check 9).
+/// sections 6.2.2 and 6.2.3; query and fragment do not (section 4.3, check 9). Our endpoints answer with and without a slash at their end.
 fn is_same_target(given: &str, endpoint: &str) -> bool {
     let plain = |b: u8| b.is_ascii_graphic() && b != b'\\';
     if given.len() > LONGEST_HTU || !given.bytes().all(plain) {
@@ -135,7 +135,7 @@ fn is_same_target(given: &str, endpoint: &str) -> bool {
         && given.scheme() == endpoint.scheme()
         && given.host() == endpoint.host()
         && given.port_or_known_default() == endpoint.port_or_known_default()
-        && given.path() == endpoint.path()
+        && given.path().trim_end_matches('/') == endpoint.path().trim_end_matches('/')
 }
 
 /// Is this the form of a SHA-256 thumbprint (RFC 7638), as the parameter `dpop_jkt` carries it (section 10)?

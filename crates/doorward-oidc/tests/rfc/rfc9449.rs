@@ -88,7 +88,7 @@ fn section_4_3_the_claims_are_about_this_request() {
         ("htu", json!("https://evil.example/application/o/token/")),
         ("htu", json!("http://id.example/application/o/token/")),
         ("htu", json!("https://id.example:8443/application/o/token/")),
-        ("htu", json!("https://id.example/application/o/token")),
+        ("htu", json!("https://id.example/application/o/token/more")),
         ("htu", json!("https://id.example/APPLICATION/o/token/")),
         (
             "htu",
@@ -117,6 +117,7 @@ fn section_4_3_query_fragment_and_spelling_of_the_host_do_not_count() {
         "https://id.example/application/o/token/?a=b",
         "https://id.example/application/o/token/#here",
         "HTTPS://ID.example:443/application/o/token/",
+        "https://id.example/application/o/token",
     ] {
         let changed = with(claims(), "htu", json!(htu));
         assert!(Proof::read(&changed, &expected()).is_ok(), "{htu}");
