@@ -43,7 +43,8 @@ impl Reply {
     fn new(status: StatusCode, body: Body) -> Self {
         Self {
             status,
-            headers: HeaderMap::new(),
+            // What every answer gets besides fits too, so that the map never grows.
+            headers: HeaderMap::with_capacity(12),
             body,
             noted: None,
         }
