@@ -5,10 +5,10 @@
 //! second are what is left over. What is shown is the median of the rounds.
 
 pub(crate) mod budgets;
-pub(crate) mod doorward;
-pub(crate) mod http;
+mod doorward;
+mod http;
 mod peer;
-pub(crate) mod process;
+mod process;
 mod report;
 mod wrk;
 
@@ -128,20 +128,14 @@ impl Subject for Empty {
 }
 
 /// A folder under `target/bench` that goes away with the value.
-pub(crate) struct Scratch(PathBuf);
+struct Scratch(PathBuf);
 
 impl Scratch {
-    pub(crate) fn new(workspace: &Workspace, name: &str) -> Result<Self, String> {
+    fn new(workspace: &Workspace, name: &str) -> Result<Self, String> {
         let folder = workspace.path(&format!("target/bench/{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder)
             .map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
         Ok(Self(folder))
-    }
-}
-
-impl Scratch {
-    pub(crate) fn folder(&self) -> &Path {
-        &self.0
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) fn page(workspace: &Workspace) -> Result<String, String> {
 }
 
 /// Builds the program and says where it is.
-pub(super) fn program(workspace: &Workspace) -> Result<std::path::PathBuf, String> {
+fn program(workspace: &Workspace) -> Result<std::path::PathBuf, String> {
     workspace.run(
         "cargo",
         &["build", "--quiet", "--locked", "--package", "doorward"],

@@ -1,61 +1,74 @@
-//! The reference page of metrics: what a server that was just started says about its own measurements.
+//! The reference page of metrics: what `doorward-core` registers, read from the source, because a server that was just
+//! started does not show the ones that nothing has happened to yet.
 
-use crate::bench::{Scratch, doorward, http::Browser, process};
+use crate::scan::scan;
 use crate::workspace::Workspace;
 
-/// Starts the program on a fresh folder and asks it.
+const SOURCE: &str = "crates/doorward-core/src/metrics.rs";
+
+/// Reads name and meaning of every metric.
 pub(super) fn page(workspace: &Workspace) -> Result<String, String> {
-    let program = super::cli::program(workspace)?;
-    let scratch = Scratch::new(workspace, "metrics")?;
-    let server = doorward::start(&program, scratch.folder(), process::free_port()?)?;
-    let answer = Browser::new(server.port).get("/-/metrics")?;
-    server.stop()?;
-    let rows = rows(&answer.body);
-    if rows.is_empty() {
-        return Err(format!("/-/metrics answered {} without metrics", answer.status));
+    let metrics = metrics(&workspace.read(SOURCE)?);
+    if metrics.is_empty() {
+        return Err(format!("no metrics in {SOURCE}"));
     }
+    let rows: String = metrics
+        .iter()
+        .map(|(name, help)| format!("| `doorward_{name}` | {help} |\n"))
+        .collect();
     Ok(format!(
         "# Metrics
 
-Written by `cargo xtask generate` from a running server. Do not edit.
+Written by `cargo xtask generate` from `{SOURCE}`. Do not edit.
 
 `/-/metrics` speaks OpenMetrics. Who may read it: [`metrics.listen`](settings.md#metricslisten) and
 [`metrics.token`](settings.md#metricstoken). Counters end in `_total`, histograms in `_bucket`, `_sum` and `_count`.
 
-| metric | type | what it says |
-|---|---|---|
+| metric | what it says |
+|---|---|
 {rows}"
     ))
 }
 
-/// A line for each `# TYPE`, with the text of its `# HELP`.
-fn rows(exposition: &str) -> String {
-    let about = |keyword: &str| {
-        let start = format!("# {keyword} ");
-        exposition
-            .lines()
-            .filter_map(move |line| line.strip_prefix(&start)?.split_once(' '))
-    };
-    about("TYPE")
-        .map(|(name, kind)| {
-            let help = about("HELP")
-                .find(|(known, _)| *known == name)
-                .map_or("", |(_, help)| help);
-            format!("| `{name}` | {kind} | {} |\n", help.trim_end_matches('.'))
-        })
-        .collect()
+/// The first two arguments of every `register(…)` and `register_with_unit(…)`.
+fn metrics(source: &str) -> Vec<(String, String)> {
+    let scan = scan(source);
+    // In the code every literal is an empty pair of quotes; the list of literals is in the same order.
+    let mut literals = scan.literals.iter();
+    let mut found = Vec::new();
+    let mut rest = scan.code.as_str();
+    while let Some((before, after)) = rest.split_once("\"\"") {
+        let Some(name) = literals.next() else { break };
+        rest = after;
+        let call = before.trim_end();
+        let suffix = if call.ends_with("register(") {
+            ""
+        } else if call.ends_with("register_with_unit(") {
+            "_seconds"
+        } else {
+            continue;
+        };
+        let (Some((_, after)), Some(help)) = (rest.split_once("\"\""), literals.next()) else {
+            break;
+        };
+        rest = after;
+        found.push((format!("{}{suffix}", name.text), help.text.clone()));
+    }
+    found
 }
 
 #[cfg(test)]
 mod tests {
-    use super::rows;
+    use super::metrics;
 
     #[test]
-    fn each_metric_is_a_line_with_its_help() {
-        let text = "# HELP a_b What it is.\n# TYPE a_b counter\na_b_total 1\n# TYPE c gauge\n# EOF\n";
+    fn names_and_meanings_are_read_from_each_registration() {
+        let source = "let x = \"no\";\nregistry.register(\n    \"a\",\n    \"What a is\",\n    a.clone(),\n);\n\
+            registry.register_with_unit(\"b\", \"What b is\", Unit::Seconds, b);\n";
+        let pair = |name: &str, help: &str| (name.to_owned(), help.to_owned());
         assert_eq!(
-            rows(text),
-            "| `a_b` | counter | What it is |\n| `c` | gauge |  |\n"
+            metrics(source),
+            [pair("a", "What a is"), pair("b_seconds", "What b is")]
         );
     }
 }
