@@ -104,8 +104,7 @@ impl Doorward {
     /// A random value for the browser's own cookie.
     #[must_use]
     pub fn new_browser(&self) -> String {
-        let bytes: [u8; 16] = self.random();
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        self.random_hex::<16>()
     }
 
     /// The request with this progress sealed into it; earlier progress is dropped.

@@ -121,7 +121,7 @@ impl Doorward {
                 .map_err(|problem| TokenError::new(ErrorCode::InvalidGrant, problem.to_string()))?,
             None => client.client_id.clone(),
         };
-        let jti = hex16(self.random());
+        let jti = self.random_hex::<16>();
         let nobody;
         let of_family = match family {
             Some(family) => *family,
@@ -397,14 +397,4 @@ fn still_allowed(issuance: &Issuance<'_>) -> Result<(BTreeSet<String>, BTreeSet<
         return Err(TokenError::new(ErrorCode::InvalidTarget, description).into());
     }
     Ok((scopes, resources))
-}
-
-fn hex16(bytes: [u8; 16]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(32), |mut text, byte| {
-        if write!(text, "{byte:02x}").is_err() {
-            text.push('0');
-        }
-        text
-    })
 }

@@ -188,6 +188,16 @@ impl Doorward {
         bytes
     }
 
+    /// `N` random bytes in hexadecimal.
+    pub(crate) fn random_hex<const N: usize>(&self) -> String {
+        let bytes: [u8; N] = self.random();
+        let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
+        bytes
+            .iter()
+            .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+            .collect()
+    }
+
     pub(crate) fn mint<K>(&self, now: Timestamp) -> Id<K> {
         Id::mint(now, self.random())
     }

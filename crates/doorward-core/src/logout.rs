@@ -276,8 +276,7 @@ impl Doorward {
             .map_err(|error| Delivery::Failed(error.to_string()))?;
         let now = self.now();
         let issuer = self.issuer(&application.slug, client);
-        let jti: [u8; 16] = self.random();
-        let jti: String = jti.iter().map(|byte| format!("{byte:02x}")).collect();
+        let jti = self.random_hex::<16>();
         let claims = logout::logout_token(
             &issuer,
             &client.client_id,

@@ -131,8 +131,7 @@ impl Doorward {
         if store.read().find_instance(setting::SUBJECT_SALT).await?.is_some() {
             return Ok(());
         }
-        let salt: [u8; 32] = self.random();
-        let salt: String = salt.iter().map(|byte| format!("{byte:02x}")).collect();
+        let salt = self.random_hex::<32>();
         let tx = store.begin().await?;
         tx.put_instance_once(setting::SUBJECT_SALT, &salt).await?;
         tx.commit().await?;

@@ -324,9 +324,7 @@ impl Doorward {
         self.apply_audience(tx, &mut application.audience, change).await?;
         if application.client.is_none() && change.client.wants_client() {
             let kind = change.client.kind.unwrap_or(ClientKind::Confidential);
-            let id: [u8; 20] = self.random();
-            let client_id = id.iter().map(|byte| format!("{byte:02x}")).collect();
-            application.client = Some(Client::new(client_id, kind));
+            application.client = Some(Client::new(self.random_hex::<20>(), kind));
         }
         if let Some(client) = &mut application.client {
             let custom: Vec<String> = tx
