@@ -3,9 +3,9 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use doorward_domain::Reason;
 use doorward_domain::access::{self, Admitted, Person};
 use doorward_domain::event::Event;
+use doorward_domain::{Code, Reason};
 use doorward_oidc::claims;
 
 use crate::Doorward;
@@ -78,8 +78,34 @@ pub const fn sentence(reason: Reason) -> &'static str {
         Reason::SessionEnded => "The session has ended or expired.",
         Reason::NotAdministrator => "Only members of a superuser group may do this.",
         Reason::LastAdministrator => "The change would leave no administrator who can sign in.",
+        Reason::HostUnlisted => {
+            "No application has a site for this host; hosts that are not listed are refused."
+        }
+        Reason::PathUnlisted => {
+            "The host has sites, but none whose path covers this one in every way that it can be read."
+        }
+        Reason::RuleDenies => "A path rule of the site says deny.",
+        Reason::UntrustedProxy => {
+            "The check came from an address that is not in trusted_proxies; only trusted proxies may say what the original request was."
+        }
+        Reason::OriginalUnreadable => {
+            "The proxy did not say what the original request was, or it cannot be read."
+        }
+        Reason::ReturnElsewhere => "The URL to return to after signing in is not at one of the sites.",
+        Reason::CookieNotKept => {
+            "The browser came back again and again without the cookie that it had just been given for the site."
+        }
+        Reason::CredentialRefused => {
+            "The token or app password is unknown, expired, revoked, or not for this application."
+        }
         Reason::InsufficientScope => "The token lacks the scope, or is not about a person.",
     }
+}
+
+/// A text as a code, when it is shaped like one.
+#[must_use]
+pub fn as_code(text: &str) -> Option<Code> {
+    doorward_crypto::token::normalise_short_code(text).map(Code::new)
 }
 
 impl Doorward {
@@ -152,7 +178,7 @@ impl Doorward {
         })
     }
 
-    fn admitted_by(&self, admitted: Admitted) -> String {
+    pub(crate) fn admitted_by(&self, admitted: Admitted) -> String {
         match admitted {
             Admitted::Everyone => "The audience says everyone.".into(),
             Admitted::User(_) => "The person is named in the audience.".into(),

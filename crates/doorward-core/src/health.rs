@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
+use doorward_domain::Timestamp;
 use doorward_store::Store;
 
 use crate::Doorward;
@@ -22,6 +23,10 @@ pub struct Status {
     /// When the database was last asked, in monotonic microseconds, and what was wrong. Held while it is asked, so that any
     /// number of probes cost one question.
     pinged: tokio::sync::Mutex<Option<(u64, Option<String>)>>,
+    /// Since when the database is away, in milliseconds; 0 while it is there.
+    away_since: AtomicI64,
+    /// Up to when that was counted.
+    away_counted: AtomicI64,
 }
 
 /// Answer of the readiness probe.
@@ -102,11 +107,49 @@ impl Doorward {
     #[must_use]
     pub fn metrics_text(&self) -> String {
         let queries = self.inner.store.get().map_or(0, doorward_store::Store::queries);
+        if self.away_since(self.now()).is_some() {
+            self.inner.metrics.database_up.set(0);
+        }
+        self.count_away(self.now());
         self.inner.metrics.render(queries)
     }
 }
 
 impl Doorward {
+    /// Since when the database is away, as far as the reader of the change feed knows. No query.
+    pub(crate) fn away_since(&self, now: Timestamp) -> Option<Timestamp> {
+        let status = &self.inner.status;
+        let since = status.away_since.load(Ordering::Relaxed);
+        if !self.inner.store.get().is_some_and(Store::is_away) {
+            if since != 0 {
+                self.count_away(now);
+                status.away_since.store(0, Ordering::Relaxed);
+                self.inner.metrics.database_up.set(1);
+            }
+            return None;
+        }
+        if since != 0 {
+            return Some(Timestamp::from_millis(since));
+        }
+        status.away_counted.store(now.millis(), Ordering::Relaxed);
+        status.away_since.store(now.millis(), Ordering::Relaxed);
+        Some(now)
+    }
+
+    /// Adds what has passed since the last time to the seconds that the database was away.
+    fn count_away(&self, now: Timestamp) {
+        let status = &self.inner.status;
+        if status.away_since.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let before = status.away_counted.swap(now.millis(), Ordering::Relaxed);
+        let passed = u32::try_from(now.millis().saturating_sub(before).max(0)).unwrap_or(0);
+        self.inner
+            .metrics
+            .database_away
+            .inc_by(f64::from(passed) / 1000.0);
+    }
+
     pub(crate) fn is_prepared(&self) -> bool {
         self.inner.status.prepared.load(Ordering::Acquire)
     }

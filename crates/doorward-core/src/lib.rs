@@ -13,21 +13,28 @@ pub mod dpop;
 pub mod error;
 pub mod events;
 pub mod explain;
+pub mod explain_site;
+pub mod forward_auth;
+pub mod hand_over;
 pub mod hashing;
 pub mod health;
+pub mod identity;
 pub mod issue;
 pub mod jobs;
 pub mod keys;
 pub mod links;
 pub mod logout;
+pub mod machines;
 pub mod metrics;
 pub mod passwords;
 pub mod picture;
+pub mod place;
 pub mod portal;
 pub mod ports;
 pub mod pushed;
 pub mod sessions;
 pub mod sign_in;
+mod site_cookie;
 pub mod start;
 pub mod token;
 pub mod token_exchange;
@@ -110,6 +117,14 @@ struct Inner {
     allowances: client_auth::Allowances,
     metrics: metrics::Metrics,
     status: health::Status,
+    /// Where this program itself lives.
+    home: place::Home,
+    /// Break-glass passes that were recorded lately.
+    noticed: forward_auth::Noticed,
+    /// Browsers that were sent on to sites lately.
+    starts: hand_over::Starts,
+    /// Access tokens that programs showed at sites lately.
+    tokens: machines::Tokens,
 }
 
 impl Doorward {
@@ -123,6 +138,7 @@ impl Doorward {
             metrics.hashing.clone(),
         );
         let sessions = sessions::Cache::new(options.session_cache);
+        let home = place::Home::new(&options.public_url);
         Self {
             inner: Arc::new(Inner {
                 options,
@@ -145,6 +161,10 @@ impl Doorward {
                 allowances: client_auth::Allowances::default(),
                 metrics,
                 status: health::Status::default(),
+                home,
+                noticed: forward_auth::Noticed::default(),
+                starts: hand_over::Starts::default(),
+                tokens: machines::Tokens::default(),
             }),
         }
     }

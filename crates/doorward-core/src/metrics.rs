@@ -7,6 +7,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 /// Labels of a finished HTTP request.
@@ -56,6 +57,10 @@ pub struct Metrics {
     pub session_misses: Counter,
     /// 1 while the database answers.
     pub database_up: Gauge,
+    /// Time that the database was away, in seconds.
+    pub database_away: Counter<f64, AtomicU64>,
+    /// Checks of forward auth by site and outcome.
+    pub forward_auth: Family<SiteLabels, Counter>,
     /// Statements sent to the database.
     pub queries: Counter<u64, AtomicU64>,
     /// Jobs done and failed.
@@ -67,6 +72,15 @@ pub struct Metrics {
 pub struct RouteLabel {
     /// Route pattern.
     pub route: String,
+}
+
+/// Labels of a check of forward auth.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct SiteLabels {
+    /// Address of the site; `none` for hosts without one.
+    pub site: Arc<str>,
+    /// `allowed`, `public`, `break_glass`, `sign_in`, `unavailable`, or the reason of the refusal.
+    pub outcome: &'static str,
 }
 
 /// Labels of a finished job.
@@ -130,6 +144,19 @@ impl Metrics {
         );
         let database_up = Gauge::default();
         registry.register("database_up", "1 while the database answers", database_up.clone());
+        let database_away = Counter::default();
+        registry.register_with_unit(
+            "database_away",
+            "Time without an answer from the database",
+            Unit::Seconds,
+            database_away.clone(),
+        );
+        let forward_auth = Family::default();
+        registry.register(
+            "forward_auth_decisions",
+            "Checks of guarded sites by site and outcome",
+            forward_auth.clone(),
+        );
         let queries = Counter::default();
         registry.register(
             "database_queries",
@@ -147,6 +174,8 @@ impl Metrics {
             session_hits,
             session_misses,
             database_up,
+            database_away,
+            forward_auth,
             queries,
             jobs,
         }

@@ -34,6 +34,8 @@ pub mod topic {
 pub mod setting {
     /// [`doorward_domain::session::SessionPolicy`] as JSON.
     pub const SESSION_POLICY: &str = "session_policy";
+    /// [`doorward_domain::site::BreakGlass`] as JSON.
+    pub const BREAK_GLASS: &str = "break_glass";
     /// Argon2 parameters measured at the first start.
     pub const ARGON2: &str = "argon2_params";
     /// Set once the first administrator exists; never unset.
@@ -75,9 +77,13 @@ impl Doorward {
             .find_setting::<SessionPolicy>(store, setting::SESSION_POLICY)
             .await?
             .unwrap_or_default();
-        self.inner
-            .directory
-            .store(Arc::new(Directory::new(groups, applications, scopes, policy)));
+        let break_glass = self
+            .find_setting(store, setting::BREAK_GLASS)
+            .await?
+            .unwrap_or_default();
+        let mut directory = Directory::new(groups, applications, scopes, policy, self.inner.home.host());
+        directory.break_glass = break_glass;
+        self.inner.directory.store(Arc::new(directory));
         self.inner.pictured.store(top, Ordering::Release);
         Ok(())
     }

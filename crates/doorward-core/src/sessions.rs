@@ -10,11 +10,11 @@ use doorward_crypto::token::{self, Opaque, TokenKind};
 use doorward_domain::access::Person;
 use doorward_domain::event::EventKind;
 use doorward_domain::session::{Authentication, Session};
-use doorward_domain::user::UserKind;
-use doorward_domain::{Id, Reason, SessionId, Timestamp, UserId};
-use doorward_store::Tx;
+use doorward_domain::user::{User, UserKind};
+use doorward_domain::{GroupId, Id, Reason, SessionId, Timestamp, UserId};
+use doorward_store::{Store, Tx};
 
-use crate::error::{Refused, Result};
+use crate::error::{Error, Fault, Refused, Result};
 use crate::events::About;
 use crate::picture::topic;
 use crate::{Doorward, Origin};
@@ -26,6 +26,8 @@ pub struct Visit {
     pub session: Session,
     /// Who.
     pub person: Arc<Person>,
+    /// Groups that the user is directly in.
+    direct: Vec<GroupId>,
     loaded: u64,
     /// When it was last seen, in milliseconds; written to the database in batches.
     seen: AtomicI64,
@@ -37,11 +39,30 @@ impl Visit {
     pub fn last_seen_at(&self) -> Timestamp {
         Timestamp::from_millis(self.seen.load(Ordering::Relaxed))
     }
+
+    /// Which loading of the session this is: greater after each change to session or user.
+    #[must_use]
+    pub const fn loaded(&self) -> u64 {
+        self.loaded
+    }
+}
+
+/// What is in memory of a session.
+enum Warm {
+    /// Nothing.
+    Cold,
+    /// As good as the database.
+    Fresh(Arc<Visit>),
+    /// Nothing says that this session ended or its user changed, but something may have been missed: good for as long as the
+    /// database cannot be asked.
+    Doubtful(Arc<Visit>),
 }
 
 /// Warm sessions by digest. Entries are dropped by marks: a mark on a session, a user or everything makes older entries stale.
 pub struct Cache {
     entries: QuickCache<[u8; 32], Arc<Visit>>,
+    /// Cookies of sites that were opened before, with the host that they came for.
+    cookies: QuickCache<[u8; 32], SessionId>,
     marks: RwLock<Marks>,
     seen: Mutex<HashMap<SessionId, Timestamp>>,
 }
@@ -55,10 +76,22 @@ const MOST_SEEN: usize = 100_000;
 struct Marks {
     sequence: u64,
     everything: u64,
-    subjects: HashMap<String, u64>,
+    dropped: u64,
+    subjects: HashMap<uuid::Uuid, u64>,
 }
 
 const MOST_MARKS: usize = 50_000;
+/// Most cookies of one name that are looked at in one request: neighbours may set some of their own.
+const MOST_COOKIES: usize = 8;
+
+/// Where the session with an id is kept; no digest of a cookie looks like it.
+fn key_of(id: SessionId) -> [u8; 32] {
+    let mut key = *b"................session by an id";
+    for (to, from) in key.iter_mut().zip(id.uuid().as_bytes()) {
+        *to = *from;
+    }
+    key
+}
 
 impl Cache {
     /// A cache for so many sessions.
@@ -66,6 +99,7 @@ impl Cache {
     pub fn new(capacity: usize) -> Self {
         Self {
             entries: QuickCache::new(capacity.max(16)),
+            cookies: QuickCache::new(capacity.max(16)),
             marks: RwLock::default(),
             seen: Mutex::default(),
         }
@@ -75,19 +109,29 @@ impl Cache {
         self.marks.read().map_or(0, |marks| marks.sequence)
     }
 
-    fn find(&self, digest: &[u8; 32]) -> Option<Arc<Visit>> {
-        let visit = self.entries.get(digest)?;
-        let marks = self.marks.read().ok()?;
-        let stale = |id: String| marks.subjects.get(&id).is_some_and(|mark| *mark > visit.loaded);
-        let fresh = marks.everything <= visit.loaded
-            && (marks.subjects.is_empty()
-                || !(stale(visit.session.id.to_string()) || stale(visit.session.user_id.to_string())));
+    fn find(&self, digest: &[u8; 32]) -> Warm {
+        let Some(visit) = self.entries.get(digest) else {
+            return Warm::Cold;
+        };
+        let Ok(marks) = self.marks.read() else {
+            return Warm::Cold;
+        };
+        let stale = |id: uuid::Uuid| marks.subjects.get(&id).is_some_and(|mark| *mark > visit.loaded);
+        let named = !marks.subjects.is_empty()
+            && (stale(visit.session.id.uuid()) || stale(visit.session.user_id.uuid()));
+        let doubtful = marks.everything > visit.loaded;
+        // Marks on single subjects older than this were dropped: who is older than it may have been among them.
+        let forgotten = marks.dropped > visit.loaded;
         drop(marks);
-        if fresh {
-            return Some(visit);
+        if named || forgotten {
+            self.entries.remove(digest);
+            return Warm::Cold;
         }
-        self.entries.remove(digest);
-        None
+        if doubtful {
+            Warm::Doubtful(visit)
+        } else {
+            Warm::Fresh(visit)
+        }
     }
 
     /// Notes that a session is in use.
@@ -113,23 +157,27 @@ impl Cache {
 
     /// Entries of this session or user are stale from now on.
     pub fn forget(&self, subject: &str) {
+        let Ok(subject) = subject.parse::<uuid::Uuid>() else {
+            return self.forget_all();
+        };
         if let Ok(mut marks) = self.marks.write() {
             marks.sequence += 1;
             let sequence = marks.sequence;
             if marks.subjects.len() >= MOST_MARKS {
                 marks.subjects.clear();
                 marks.everything = sequence;
+                marks.dropped = sequence;
             }
-            marks.subjects.insert(subject.to_owned(), sequence);
+            marks.subjects.insert(subject, sequence);
         }
     }
 
     /// All entries are stale from now on.
     pub fn forget_all(&self) {
         if let Ok(mut marks) = self.marks.write() {
+            // Marks on single subjects stay: while the database is away they are all that tells who must not pass.
             marks.sequence += 1;
             marks.everything = marks.sequence;
-            marks.subjects.clear();
         }
     }
 }
@@ -161,27 +209,103 @@ impl Doorward {
         let Some(cookie) = cookie.filter(ours) else {
             return Ok(None);
         };
-        let now = self.now();
         let digest = *token::digest(cookie).bytes();
-        if let Some(visit) = self.inner.sessions.find(&digest) {
-            self.inner.metrics.session_hits.inc();
-            if self.is_good(&visit, now) {
+        self.warm_visit(digest, async |store| {
+            Ok(store.read().session_by_digest(&digest).await?)
+        })
+        .await
+    }
+
+    /// Who is behind the cookie of a guarded site, sent with a request for `host`? The first cookie that leads to a live session counts.
+    /// 0 queries when the session is warm.
+    ///
+    /// # Errors
+    /// `Fault` when the session is not warm and the database is away.
+    pub async fn site_visit(
+        &self,
+        cookies: impl Iterator<Item = &str>,
+        host: &str,
+        https: bool,
+    ) -> Result<Option<Arc<Visit>>> {
+        for cookie in cookies.take(MOST_COOKIES) {
+            let Some(id) = self.site_session(cookie, host, https) else {
+                continue;
+            };
+            let load = async |store: &Store| Ok(store.read().session_with_person(id).await?);
+            if let Some(visit) = self.warm_visit(key_of(id), load).await? {
+                return Ok(Some(visit));
+            }
+        }
+        Ok(None)
+    }
+
+    fn site_session(&self, cookie: &str, host: &str, https: bool) -> Option<SessionId> {
+        let key = *token::digest_of_parts(&[cookie, host, if https { "s" } else { "" }]).bytes();
+        if let Some(id) = self.inner.sessions.cookies.get(&key) {
+            return Some(id);
+        }
+        let id = self.open_site_cookie(cookie, host, https)?;
+        self.inner.sessions.cookies.insert(key, id);
+        Some(id)
+    }
+
+    /// A session from memory, or loaded and kept there. While the database is away, what nothing speaks against is still good, for as
+    /// long as the policy allows.
+    async fn warm_visit(
+        &self,
+        key: [u8; 32],
+        load: impl AsyncFnOnce(&Store) -> Result<Option<(Session, User, Vec<GroupId>)>>,
+    ) -> Result<Option<Arc<Visit>>> {
+        let now = self.now();
+        let mut doubtful = None;
+        match self.inner.sessions.find(&key) {
+            Warm::Fresh(visit) if self.is_good(&visit, now) => {
+                self.may_stand_in(now)?;
+                self.inner.metrics.session_hits.inc();
                 self.inner.sessions.saw(&visit, now);
                 return Ok(Some(visit));
             }
             // Perhaps it was in use on another replica: the database has the last word.
-            self.inner.sessions.entries.remove(&digest);
+            Warm::Fresh(_) => {
+                self.inner.sessions.entries.remove(&key);
+            }
+            Warm::Doubtful(visit) => doubtful = Some(visit).filter(|visit| self.is_good(visit, now)),
+            Warm::Cold => {}
         }
         self.inner.metrics.session_misses.inc();
         let loaded = self.inner.sessions.sequence();
-        let Some((session, user, direct)) = self.store()?.read().session_by_digest(&digest).await? else {
-            return Ok(None);
+        let found = match self.store() {
+            // Who is waited for by many is not waited for by each.
+            Ok(store) if doubtful.is_some() && store.is_away() => {
+                Err(Fault::unavailable("the database is away").into())
+            }
+            Ok(store) => load(store).await,
+            Err(error) => Err(error),
         };
-        let person = Arc::new(Person::new(user, direct, &self.directory().groups));
+        let (session, user, direct, loaded) = match (found, doubtful) {
+            (Ok(None), _) => {
+                self.inner.sessions.entries.remove(&key);
+                return Ok(None);
+            }
+            (Ok(Some((session, user, direct))), _) => (session, user, direct, loaded),
+            (Err(Error::Fault(fault)), Some(old)) if fault.unavailable => {
+                self.may_stand_in(now)?;
+                // Groups and their parents may have changed since; what is in memory of them is newer.
+                let user = old.person.user.clone();
+                (old.session.clone(), user, old.direct.clone(), old.loaded)
+            }
+            (Err(error), _) => return Err(error),
+        };
+        let person = Arc::new(Person::new(
+            user,
+            direct.iter().copied(),
+            &self.directory().groups,
+        ));
         let seen = AtomicI64::new(session.last_seen_at.millis());
         let visit = Arc::new(Visit {
             session,
             person,
+            direct,
             loaded,
             seen,
         });
@@ -189,8 +313,30 @@ impl Doorward {
             return Ok(None);
         }
         self.inner.sessions.saw(&visit, now);
-        self.inner.sessions.entries.insert(digest, Arc::clone(&visit));
+        self.inner.sessions.entries.insert(key, Arc::clone(&visit));
         Ok(Some(visit))
+    }
+
+    /// A session with its person that is not kept in memory.
+    pub(crate) fn unkept_visit(&self, session: Session, user: User, direct: Vec<GroupId>) -> Visit {
+        let person = Person::new(user, direct.iter().copied(), &self.directory().groups);
+        Visit {
+            seen: AtomicI64::new(session.last_seen_at.millis()),
+            session,
+            person: Arc::new(person),
+            direct,
+            loaded: self.inner.sessions.sequence(),
+        }
+    }
+
+    /// May memory stand in for a database that is away? Not for longer than the policy says.
+    fn may_stand_in(&self, now: Timestamp) -> Result<()> {
+        match self.away_since(now) {
+            Some(since) if now >= since.plus(self.inner.directory.load().session_policy.away) => {
+                Err(Fault::unavailable("the database has been away for too long").into())
+            }
+            _ => Ok(()),
+        }
     }
 
     fn is_good(&self, visit: &Visit, now: Timestamp) -> bool {

@@ -34,7 +34,7 @@ pub(crate) struct Found {
     family_id: Option<FamilyId>,
     pub(crate) jti: String,
     pub(crate) scopes: BTreeSet<String>,
-    audience: Vec<String>,
+    pub(crate) audience: Vec<String>,
     created_at: Timestamp,
     pub(crate) expires_at: Timestamp,
     revoked: bool,
@@ -47,6 +47,17 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    /// Which application's it is.
+    pub(crate) fn application_id(&self) -> ApplicationId {
+        self.application.id
+    }
+
+    /// Is the client that it was made for among those that it is for?
+    pub(crate) fn is_for_own_client(&self) -> bool {
+        let client = self.application.client.as_ref();
+        client.is_some_and(|client| self.audience.contains(&client.client_id))
+    }
+
     /// Client id of whom it was handed to.
     pub(crate) fn holder(&self) -> Option<&str> {
         let owner = self.application.client.as_ref();

@@ -195,6 +195,21 @@ pub fn digest(text: &str) -> Digest {
     Digest(sha256(text.as_bytes()))
 }
 
+/// SHA-256 of several texts, each with its length in front, so that no two lists of texts look the same.
+#[must_use]
+pub fn digest_of_parts(parts: &[&str]) -> Digest {
+    let mut context = digest::Context::new(&SHA256);
+    for part in parts {
+        context.update(&part.len().to_be_bytes());
+        context.update(part.as_bytes());
+    }
+    let mut bytes = [0u8; 32];
+    for (to, from) in bytes.iter_mut().zip(context.finish().as_ref()) {
+        *to = *from;
+    }
+    Digest(bytes)
+}
+
 /// Whether two byte strings are equal, in a time that depends on their lengths only.
 #[must_use]
 pub fn constant_eq(a: &[u8], b: &[u8]) -> bool {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 use crate::client::{Client, ClientSecret};
+use crate::site::Site;
 use crate::{ApplicationId, GroupId, Timestamp, UserId};
 
 /// Who may enter. The empty audience admits nobody.
@@ -50,6 +51,9 @@ pub struct Application {
     pub client: Option<Client>,
     /// Secrets of the client.
     pub secrets: Vec<ClientSecret>,
+    /// Its hosts and paths behind a reverse proxy.
+    #[serde(default)]
+    pub sites: Vec<Site>,
     /// When the record was made.
     pub created_at: Timestamp,
     /// When the record last changed.

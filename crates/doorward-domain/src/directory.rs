@@ -9,6 +9,7 @@ use crate::application::Application;
 use crate::claim::CustomScope;
 use crate::group::GroupTree;
 use crate::session::SessionPolicy;
+use crate::site::{BreakGlass, SiteIndex};
 
 /// Everything configured, at one point of the change feed.
 #[derive(Debug, Default)]
@@ -19,19 +20,24 @@ pub struct Directory {
     pub scopes: HashMap<String, CustomScope>,
     /// The lifetime rule of sessions.
     pub session_policy: SessionPolicy,
+    /// Sites behind reverse proxies.
+    pub sites: SiteIndex,
+    /// Do administrators enter every site?
+    pub break_glass: BreakGlass,
     by_id: HashMap<ApplicationId, Arc<Application>>,
     by_slug: HashMap<String, Arc<Application>>,
     by_client_id: HashMap<String, Arc<Application>>,
 }
 
 impl Directory {
-    /// Builds the picture; applications in the bin are left out.
+    /// Builds the picture; applications in the bin are left out. `home` is the host of this program itself.
     #[must_use]
     pub fn new(
         groups: GroupTree,
         applications: Vec<Application>,
         scopes: Vec<CustomScope>,
         session_policy: SessionPolicy,
+        home: Option<&str>,
     ) -> Self {
         let mut picture = Self {
             groups,
@@ -54,6 +60,7 @@ impl Directory {
                 .insert(application.slug.clone(), Arc::clone(&application));
             picture.by_id.insert(application.id, application);
         }
+        picture.sites = SiteIndex::new(picture.by_id.values(), home);
         picture
     }
 

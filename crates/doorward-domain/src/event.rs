@@ -49,6 +49,8 @@ words! {
         ScopeChanged = "scope_changed",
         /// A setting in the database changed.
         SettingChanged = "setting_changed",
+        /// An administrator entered a site whose rules would not have let them in.
+        BreakGlass = "break_glass",
         /// A logout token was delivered, or given up.
         LogoutDelivered = "logout_delivered",
     }

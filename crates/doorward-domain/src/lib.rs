@@ -19,6 +19,7 @@ pub mod key;
 pub mod network;
 pub mod refusal;
 pub mod session;
+pub mod site;
 pub mod text;
 pub mod throttle;
 pub mod time;

@@ -88,5 +88,21 @@ words! {
         LastAdministrator = "last_administrator",
         /// The token carries no subject that exists, or lacks the scope.
         InsufficientScope = "insufficient_scope",
+        /// No site is for the host of the request.
+        HostUnlisted = "host_unlisted",
+        /// The host has sites, but none for this path.
+        PathUnlisted = "path_unlisted",
+        /// A path rule of the site says: nobody.
+        RuleDenies = "rule_denies",
+        /// The check did not come from a proxy that the operator trusts.
+        UntrustedProxy = "untrusted_proxy",
+        /// What the proxy says about the request is missing or cannot be read.
+        OriginalUnreadable = "original_unreadable",
+        /// The place to return to is none of ours.
+        ReturnElsewhere = "return_elsewhere",
+        /// The browser does not keep the cookie of a site.
+        CookieNotKept = "cookie_not_kept",
+        /// The program's token or app password is unknown, expired, revoked, or not accepted at this site.
+        CredentialRefused = "credential_refused",
     }
 }

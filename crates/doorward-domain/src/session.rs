@@ -12,6 +12,8 @@ pub struct SessionPolicy {
     pub lifetime: Lifetime,
     /// A session ends when unused for this long; `None`: no idle limit.
     pub idle: Option<Lifetime>,
+    /// Sessions that are in memory count for this long while the database is away.
+    pub away: Lifetime,
 }
 
 impl Default for SessionPolicy {
@@ -19,6 +21,7 @@ impl Default for SessionPolicy {
         Self {
             lifetime: Lifetime::from_days(14),
             idle: None,
+            away: Lifetime::from_days(1),
         }
     }
 }

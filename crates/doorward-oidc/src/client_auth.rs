@@ -136,6 +136,20 @@ impl Presented {
     }
 }
 
+/// User name and password of HTTP Basic (RFC 7617 section 2), as they are.
+#[must_use]
+pub fn user_and_password(encoded: &str) -> Option<(String, String)> {
+    if encoded.len() > LONGEST_HEADER {
+        return None;
+    }
+    let octets = base64::engine::general_purpose::STANDARD
+        .decode(encoded.trim())
+        .ok()?;
+    let text = String::from_utf8(octets).ok()?;
+    let (user, password) = text.split_once(':')?;
+    Some((user.to_owned(), password.to_owned()))
+}
+
 fn basic(header: &str, form_client_id: Option<&str>) -> Result<Presented, TokenError> {
     let expected = || {
         invalid_client("the Authorization header is not HTTP Basic with form-encoded client_id and secret")

@@ -231,6 +231,7 @@ async fn application(store: &Store, dice: &mut Dice, now: Timestamp) -> Outcome<
         },
         client: Some(Client::new("seed".to_owned(), ClientKind::Public)),
         secrets: Vec::new(),
+        sites: Vec::new(),
         created_at: now,
         updated_at: now,
         deleted_at: None,

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use doorward_domain::application::{Application, Audience};
 use doorward_domain::client::{Client, ClientSecret};
+use doorward_domain::site::Site;
 use doorward_domain::{ApplicationId, GroupId, SecretId, Timestamp, UserId};
 use serde_json::Value as Json;
 
@@ -21,7 +22,7 @@ macro_rules! application_columns {
     () => {
         "SELECT a.id AS a_id, a.slug AS a_slug, a.name AS a_name, a.description AS a_description, \
          a.icon_url AS a_icon_url, a.launch_url AS a_launch_url, a.heading AS a_heading, a.hidden AS a_hidden, \
-         a.everyone AS a_everyone, a.client AS a_client, a.created_at AS a_created_at, a.updated_at AS a_updated_at, \
+         a.everyone AS a_everyone, a.client AS a_client, a.sites AS a_sites, a.created_at AS a_created_at, a.updated_at AS a_updated_at, \
          a.deleted_at AS a_deleted_at FROM applications AS a "
     };
 }
@@ -56,6 +57,10 @@ fn application_of(row: &Row, parts: &mut Parts) -> Result<Application> {
         None => None,
         Some(_) => Some(fields.json("a_client", serde_json::from_value::<Client>)?),
     };
+    let sites = match fields.get::<Option<Json>>("a_sites")? {
+        None => Vec::new(),
+        Some(_) => fields.json("a_sites", serde_json::from_value::<Vec<Site>>)?,
+    };
     Ok(Application {
         id,
         slug: fields.get("a_slug")?,
@@ -72,6 +77,7 @@ fn application_of(row: &Row, parts: &mut Parts) -> Result<Application> {
         },
         client,
         secrets: parts.secrets.remove(&id).unwrap_or_default(),
+        sites,
         created_at: fields.get("a_created_at")?,
         updated_at: fields.get("a_updated_at")?,
         deleted_at: fields.get("a_deleted_at")?,
@@ -94,6 +100,15 @@ fn client_json(client: Option<&Client>) -> Result<Option<Json>> {
         .map(serde_json::to_value)
         .transpose()
         .map_err(|error| Error::Engine(format!("a client cannot be written as JSON: {error}")))
+}
+
+fn sites_json(sites: &[Site]) -> Result<Option<Json>> {
+    if sites.is_empty() {
+        return Ok(None);
+    }
+    serde_json::to_value(sites)
+        .map(Some)
+        .map_err(|error| Error::Engine(format!("sites cannot be written as JSON: {error}")))
 }
 
 impl Conn {
@@ -192,8 +207,8 @@ impl Tx {
     pub async fn add_application(&self, application: &Application) -> Result<()> {
         let query = sql(
             "INSERT INTO applications(id, slug, name, description, icon_url, launch_url, heading, hidden, \
-             everyone, client_id, client, created_at, updated_at, deleted_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+             everyone, client_id, client, sites, created_at, updated_at, deleted_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
         )
         .bind(application.id)
         .bind(&application.slug)
@@ -211,6 +226,7 @@ impl Tx {
                 .map(|client| client.client_id.as_str()),
         )
         .bind(client_json(application.client.as_ref())?)
+        .bind(sites_json(&application.sites)?)
         .bind(application.created_at)
         .bind(application.updated_at)
         .bind(application.deleted_at);
@@ -232,7 +248,7 @@ impl Tx {
         let query = sql(
             "UPDATE applications SET slug = $2, name = $3, description = $4, icon_url = $5, \
              launch_url = $6, heading = $7, hidden = $8, everyone = $9, client_id = $10, client = $11, \
-             updated_at = $12 WHERE id = $1",
+             sites = $12, updated_at = $13 WHERE id = $1",
         )
         .bind(application.id)
         .bind(&application.slug)
@@ -250,6 +266,7 @@ impl Tx {
                 .map(|client| client.client_id.as_str()),
         )
         .bind(client_json(application.client.as_ref())?)
+        .bind(sites_json(&application.sites)?)
         .bind(application.updated_at);
         if self.run(query).await? == 0 {
             return Err(Error::Stale);

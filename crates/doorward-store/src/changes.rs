@@ -9,6 +9,8 @@
 //! - PostgreSQL, another replica: NOTIFY on a connection of its own, with a look at the counter once a second;
 //!   without that connection a look once a second through the pool.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use doorward_domain::Timestamp;
 use tokio::sync::watch;
 
@@ -66,6 +68,8 @@ impl Signals {
 pub(crate) struct Wakes {
     changes: watch::Sender<()>,
     jobs: watch::Sender<()>,
+    /// Could the feed not be read the last time?
+    away: AtomicBool,
 }
 
 impl Wakes {
@@ -73,6 +77,7 @@ impl Wakes {
         Self {
             changes: watch::Sender::new(()),
             jobs: watch::Sender::new(()),
+            away: AtomicBool::new(false),
         }
     }
 
@@ -99,6 +104,12 @@ pub struct Changes {
 }
 
 impl Store {
+    /// Could the change feed not be read the last time? Known within seconds where somebody watches it, without a query.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        self.wakes().away.load(Ordering::Relaxed)
+    }
+
     /// Starts to read the change feed from here on. Call it before loading what the changes are about.
     ///
     /// When the database is away right now, the first thing that comes is [`Change::Resync`].
@@ -119,7 +130,9 @@ impl Changes {
     pub async fn next(&mut self) -> Vec<Change> {
         loop {
             self.wake.mark_unchanged();
-            match self.read().await {
+            let read = self.read().await;
+            self.store.wakes().away.store(read.is_err(), Ordering::Relaxed);
+            match read {
                 Ok(found) if !found.is_empty() => return found,
                 Ok(_) => {
                     // The sender lives in the store that this reader holds.

@@ -62,6 +62,7 @@ const MIGRATIONS: &[Migration] = &[
     both!(4, "0004_sessions_and_tokens"),
     both!(5, "0005_events"),
     both!(6, "0006_bound_tokens"),
+    both!(7, "0007_sites"),
 ];
 
 /// Newest schema version that this program knows.

@@ -74,6 +74,7 @@ const NAMED: &[(&str, &str)] = &[
     ("pushed::USE", crate::pushed::USE),
     ("sessions::BY_DIGEST", crate::sessions::BY_DIGEST),
     ("sessions::BY_ID", crate::sessions::BY_ID),
+    ("sessions::WITH_PERSON", crate::sessions::WITH_PERSON),
     ("sessions::OF_USER", crate::sessions::OF_USER),
     ("throttle::FAILURES", crate::throttle::FAILURES),
     ("tokens::REFRESH", crate::tokens::REFRESH),

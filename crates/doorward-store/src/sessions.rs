@@ -29,6 +29,15 @@ pub(crate) const BY_DIGEST: &str = concat!(
     group_ids_column!(),
     " FROM sessions AS s JOIN users AS u ON u.id = s.user_id WHERE s.digest = $1 LIMIT 1"
 );
+pub(crate) const WITH_PERSON: &str = concat!(
+    "SELECT ",
+    session_columns!(),
+    ", ",
+    user_columns!(),
+    ", ",
+    group_ids_column!(),
+    " FROM sessions AS s JOIN users AS u ON u.id = s.user_id WHERE s.id = $1 LIMIT 1"
+);
 pub(crate) const BY_ID: &str = concat!(
     "SELECT ",
     session_columns!(),
@@ -71,6 +80,18 @@ impl Conn {
         digest: &[u8; 32],
     ) -> Result<Option<(Session, User, Vec<GroupId>)>> {
         let Some(row) = self.first(sql(BY_DIGEST).bind(digest)).await? else {
+            return Ok(None);
+        };
+        let (user, groups) = person_of(&row)?;
+        Ok(Some((session_of(&row)?, user, groups)))
+    }
+
+    /// The same by the id of the session. 1 query.
+    ///
+    /// # Errors
+    /// See [`Conn::session_by_digest`].
+    pub async fn session_with_person(&self, id: SessionId) -> Result<Option<(Session, User, Vec<GroupId>)>> {
+        let Some(row) = self.first(sql(WITH_PERSON).bind(id)).await? else {
             return Ok(None);
         };
         let (user, groups) = person_of(&row)?;

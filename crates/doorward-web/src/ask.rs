@@ -271,6 +271,7 @@ impl Ask {
             csrf,
             signed_in,
             now: self.app.doorward.now(),
+            home: "",
         }
     }
 

@@ -35,6 +35,8 @@ impl Name {
 
 /// Longest `Cookie` header that is looked at, in bytes.
 const LONGEST: usize = 16 * 1024;
+/// Most cookies of one name that are looked at.
+const MOST: usize = 32;
 
 /// The value of one cookie; the first when it is there twice.
 pub(crate) fn read(headers: &HeaderMap, name: &str) -> Option<String> {
@@ -47,6 +49,25 @@ pub(crate) fn read(headers: &HeaderMap, name: &str) -> Option<String> {
         .filter_map(|pair| pair.trim().split_once('='))
         .find(|(key, _)| *key == name)
         .map(|(_, value)| value.to_owned())
+}
+
+/// The values of all cookies with one of these names, in the order of the names, then of the header. At most 32.
+pub(crate) fn read_all<'a>(headers: &'a HeaderMap, names: &[&str]) -> Vec<&'a str> {
+    let mut found: Vec<(usize, &str)> = Vec::new();
+    for header in headers.get_all(COOKIE) {
+        let Some(text) = header.to_str().ok().filter(|text| text.len() <= LONGEST) else {
+            continue;
+        };
+        for (key, value) in text.split(';').filter_map(|pair| pair.trim().split_once('=')) {
+            if let Some(rank) = names.iter().position(|name| *name == key)
+                && found.len() < MOST
+            {
+                found.push((rank, value));
+            }
+        }
+    }
+    found.sort_by_key(|(rank, _)| *rank);
+    found.into_iter().map(|(_, value)| value).collect()
 }
 
 /// A `Set-Cookie` value. `seconds` 0 deletes it.

@@ -7,10 +7,12 @@ pub mod assets;
 mod cookies;
 mod documents;
 mod flow;
+mod forward_auth;
 mod forwarded;
 pub mod locale;
 mod oidc;
 mod operation;
+mod original;
 pub mod pages;
 mod portal;
 mod reply;
@@ -67,6 +69,8 @@ pub(crate) struct App {
     pub(crate) secure: bool,
     /// Prepared documents.
     pub(crate) documents: Arc<Documents>,
+    /// Identity headers of guarded sites that were made before.
+    pub(crate) prepared: Arc<forward_auth::Prepared>,
     /// Was the operator told about a proxy that is not declared?
     warned: Arc<AtomicBool>,
 }
@@ -79,6 +83,7 @@ impl App {
             options: Arc::new(options),
             secure,
             documents: Arc::default(),
+            prepared: Arc::default(),
             warned: Arc::default(),
         }
     }

@@ -16,7 +16,7 @@ use doorward_oidc::error::{ErrorCode, TokenError};
 use crate::App;
 use crate::ask::Ask;
 use crate::cookies::{self, Name};
-use crate::pages::{Link, Refusal, RefusalDetails, Trouble};
+use crate::pages::{Link, Refusal, RefusalDetails, SiteRefusal, Trouble};
 
 /// An answer under construction.
 pub(crate) struct Reply {
@@ -205,8 +205,15 @@ fn status_of(refused: &Refused) -> StatusCode {
         | Reason::ServiceUser
         | Reason::ForeignOrigin
         | Reason::NotAdministrator
-        | Reason::LastAdministrator => StatusCode::FORBIDDEN,
-        Reason::WrongCredentials | Reason::SessionEnded => StatusCode::UNAUTHORIZED,
+        | Reason::LastAdministrator
+        | Reason::HostUnlisted
+        | Reason::PathUnlisted
+        | Reason::RuleDenies
+        | Reason::UntrustedProxy
+        | Reason::OriginalUnreadable => StatusCode::FORBIDDEN,
+        Reason::WrongCredentials | Reason::SessionEnded | Reason::CredentialRefused => {
+            StatusCode::UNAUTHORIZED
+        }
         Reason::LinkSpent => StatusCode::GONE,
         _ => StatusCode::BAD_REQUEST,
     }
@@ -381,6 +388,33 @@ pub(crate) async fn failure_page(ask: &Ask, failure: &Failure, again: Option<&st
         Some(seconds) => reply.header(RETRY_AFTER, &seconds.to_string()),
         None => reply,
     }
+}
+
+/// A page of ours on the host of a guarded site: no script, no form, the style sheet from where we live.
+pub(crate) fn site_page(
+    app: &App,
+    status: StatusCode,
+    view: &SiteRefusal<'_>,
+    language: crate::locale::Language,
+) -> Response {
+    let home = app.doorward.public_url();
+    let page = crate::pages::Page {
+        language,
+        brand: "Doorward",
+        here: "/",
+        csrf: "",
+        signed_in: None,
+        now: app.doorward.now(),
+        home,
+    };
+    let html = view
+        .render(&page)
+        .unwrap_or_else(|_| "<!doctype html><title>Error</title><p>Error".to_owned());
+    let origin = crate::flow::sign_out::origin_of(home).unwrap_or_default();
+    let policy = format!(
+        "default-src 'none'; style-src {origin}; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    );
+    Reply::policed(status, html, &policy).into_response()
 }
 
 /// The failure as the JSON of an OAuth endpoint (RFC 6749 section 5.2).

@@ -22,7 +22,7 @@ use doorward_core::Doorward;
 use doorward_core::metrics::{RequestLabels, RouteLabel};
 
 use crate::reply::{Forms, Noted, Reply};
-use crate::{App, Options, flow, forwarded, oidc, operation, portal};
+use crate::{App, Options, flow, forward_auth, forwarded, oidc, operation, portal};
 
 /// Who may call a route with success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub enum Caller {
     Bearer,
     /// The holder of a one-time link.
     LinkHolder,
+    /// A reverse proxy that the operator trusts, which asks on behalf of somebody.
+    Proxy,
     /// The operator: this machine, trusted networks, or the metrics token.
     Operator,
 }
@@ -48,7 +50,7 @@ pub enum Caller {
 pub struct Route {
     /// Path pattern.
     pub path: &'static str,
-    /// Methods; GET includes HEAD.
+    /// Methods; GET includes HEAD. Empty: every method.
     pub methods: &'static [Method],
     /// Who may call it.
     pub caller: Caller,
@@ -89,6 +91,23 @@ where
     }
 }
 
+/// A route that answers every method: the proxy hands on the one of the original request.
+fn any<H, T>(path: &'static str, caller: Caller, handler: H) -> Row
+where
+    H: Handler<T, App>,
+    T: 'static,
+{
+    Row {
+        route: Route {
+            path,
+            methods: &[],
+            caller,
+            quiet: false,
+        },
+        serves: axum::routing::any(handler),
+    }
+}
+
 impl Row {
     /// Scripts of other sites may call it: answers preflights.
     fn cors(mut self) -> Self {
@@ -104,7 +123,7 @@ impl Row {
 
 #[expect(clippy::too_many_lines, reason = "the whole URL map on one page is the point")]
 fn table() -> Vec<Row> {
-    use Caller::{Anyone, Bearer, Browser, Client, LinkHolder, Operator, Person};
+    use Caller::{Anyone, Bearer, Browser, Client, LinkHolder, Operator, Person, Proxy};
     vec![
         // OpenID provider, for all applications
         row("/application/o/authorize/", BOTH, Browser, oidc::authorize),
@@ -186,6 +205,53 @@ fn table() -> Vec<Row> {
             oidc::discovery_of,
         )
         .cors(),
+        // Forward auth, asked by reverse proxies
+        any("/.doorward/auth/nginx", Proxy, forward_auth::nginx).quiet(),
+        any("/.doorward/auth/traefik", Proxy, forward_auth::traefik).quiet(),
+        any("/.doorward/auth/caddy", Proxy, forward_auth::caddy).quiet(),
+        any("/.doorward/auth/haproxy", Proxy, forward_auth::haproxy).quiet(),
+        any("/.doorward/auth/envoy", Proxy, forward_auth::envoy).quiet(),
+        any("/.doorward/auth/envoy/{*path}", Proxy, forward_auth::envoy).quiet(),
+        any("/outpost.goauthentik.io/auth/nginx", Proxy, forward_auth::nginx).quiet(),
+        any(
+            "/outpost.goauthentik.io/auth/traefik",
+            Proxy,
+            forward_auth::traefik,
+        )
+        .quiet(),
+        any("/outpost.goauthentik.io/auth/caddy", Proxy, forward_auth::caddy).quiet(),
+        any(
+            "/outpost.goauthentik.io/auth/envoy",
+            Proxy,
+            forward_auth::envoy_twin,
+        )
+        .quiet(),
+        any(
+            "/outpost.goauthentik.io/auth/envoy/{*path}",
+            Proxy,
+            forward_auth::envoy_twin,
+        )
+        .quiet(),
+        // Forward auth, opened by browsers on the host of a site
+        row("/.doorward/start", GET, Browser, forward_auth::start),
+        row("/.doorward/callback", GET, Browser, forward_auth::callback),
+        row("/.doorward/sign_out", GET, Browser, forward_auth::sign_out),
+        row("/.doorward/denied", GET, Proxy, forward_auth::denied),
+        row("/.doorward/ping", GET, Anyone, forward_auth::ping).quiet(),
+        row("/outpost.goauthentik.io/start", GET, Browser, forward_auth::start),
+        row(
+            "/outpost.goauthentik.io/callback",
+            GET,
+            Browser,
+            forward_auth::callback,
+        ),
+        row(
+            "/outpost.goauthentik.io/sign_out",
+            GET,
+            Browser,
+            forward_auth::sign_out,
+        ),
+        row("/outpost.goauthentik.io/ping", GET, Anyone, forward_auth::ping).quiet(),
         // Flows
         row("/if/flow/sign-in/", BOTH, Browser, flow::sign_in::sign_in),
         row(

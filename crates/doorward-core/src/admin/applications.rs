@@ -15,6 +15,7 @@ use doorward_domain::{ApplicationId, Lifetime, text};
 use doorward_store::{Tx, conflict_field};
 
 use crate::admin::clients::{apply_client, set_url};
+use crate::admin::sites::SiteChange;
 use crate::admin::users::find_group;
 use crate::error::{Error, Result};
 use crate::events::About;
@@ -51,6 +52,8 @@ pub struct ApplicationChange {
     pub deny_users: Vec<String>,
     /// The OAuth 2 side.
     pub client: ClientChange,
+    /// Hosts and paths behind a reverse proxy.
+    pub sites: Vec<SiteChange>,
 }
 
 /// The OAuth 2 side; `None` leaves a field as it is, a given list replaces. `Debug` shows little of it: it may hold a secret.
@@ -184,6 +187,18 @@ impl Doorward {
     /// # Errors
     /// `Invalid` naming the field.
     pub async fn create_application(&self, slug: &str, change: &ApplicationChange) -> Result<Created> {
+        let tx = self.store()?.begin().await?;
+        if !change.sites.is_empty() {
+            tx.serialise("administration").await?;
+        }
+        let created = self.create_in(&tx, slug, change).await?;
+        tx.commit().await?;
+        self.refresh_directory_now(self.now()).await?;
+        Ok(created)
+    }
+
+    /// Makes an application in a transaction of the caller's.
+    pub(crate) async fn create_in(&self, tx: &Tx, slug: &str, change: &ApplicationChange) -> Result<Created> {
         text::check_slug(slug).map_err(Error::Invalid)?;
         let now = self.now();
         let mut application = Application {
@@ -198,19 +213,17 @@ impl Doorward {
             audience: Audience::default(),
             client: None,
             secrets: Vec::new(),
+            sites: Vec::new(),
             created_at: now,
             updated_at: now,
             deleted_at: None,
         };
-        let tx = self.store()?.begin().await?;
-        self.apply_change(&tx, &mut application, change).await?;
+        self.apply_change(tx, &mut application, change).await?;
         let client_secret = self.first_secret(&mut application, &change.client)?;
         tx.add_application(&application)
             .await
             .map_err(|error| conflict(error, &application))?;
-        self.note_application(&tx, &application, "created").await?;
-        tx.commit().await?;
-        self.refresh_directory_now(now).await?;
+        self.note_application(tx, &application, "created").await?;
         Ok(Created {
             application,
             client_secret,
@@ -294,7 +307,7 @@ impl Doorward {
         })
     }
 
-    async fn apply_change(
+    pub(crate) async fn apply_change(
         &self,
         tx: &Tx,
         application: &mut Application,
@@ -322,6 +335,7 @@ impl Doorward {
             application.hidden = hidden;
         }
         self.apply_audience(tx, &mut application.audience, change).await?;
+        self.apply_sites(tx, application, &change.sites).await?;
         if application.client.is_none() && change.client.wants_client() {
             let kind = change.client.kind.unwrap_or(ClientKind::Confidential);
             application.client = Some(Client::new(self.random_hex::<20>(), kind));
@@ -493,6 +507,8 @@ impl Doorward {
         let Some(application) = tx.application(id).await? else {
             return Err(Error::NotFound("there is no such application".into()));
         };
+        tx.serialise("administration").await?;
+        self.check_sites_free(&tx, &application).await?;
         tx.restore_application(id, now)
             .await
             .map_err(|error| conflict(error, &application))?;
@@ -501,7 +517,12 @@ impl Doorward {
         self.refresh_directory_now(now).await
     }
 
-    async fn note_application(&self, tx: &Tx, application: &Application, what: &str) -> Result<()> {
+    pub(crate) async fn note_application(
+        &self,
+        tx: &Tx,
+        application: &Application,
+        what: &str,
+    ) -> Result<()> {
         let now = self.now();
         let details = json!({ "what": what, "slug": application.slug });
         let about = About {

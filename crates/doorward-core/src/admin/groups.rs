@@ -61,6 +61,15 @@ impl Doorward {
     /// # Errors
     /// `Invalid` naming the field.
     pub async fn create_group(&self, name: &str, change: &GroupChange) -> Result<Group> {
+        let tx = self.store()?.begin().await?;
+        let group = self.add_group_in(&tx, name, change).await?;
+        tx.commit().await?;
+        self.refresh_directory_now(self.now()).await?;
+        Ok(group)
+    }
+
+    /// Makes a group in a transaction of the caller's.
+    pub(crate) async fn add_group_in(&self, tx: &Tx, name: &str, change: &GroupChange) -> Result<Group> {
         let now = self.now();
         let group = Group {
             id: self.mint(now),
@@ -72,14 +81,11 @@ impl Doorward {
             updated_at: now,
             deleted_at: None,
         };
-        let tx = self.store()?.begin().await?;
-        let group = self.changed_group(&tx, group, change).await?;
+        let group = self.changed_group(tx, group, change).await?;
         tx.add_group(&group)
             .await
             .map_err(|error| conflict(error, &group))?;
-        self.note_group(&tx, group.id, "created").await?;
-        tx.commit().await?;
-        self.refresh_directory_now(now).await?;
+        self.note_group(tx, group.id, "created").await?;
         Ok(group)
     }
 

@@ -5,6 +5,7 @@ mod clients;
 pub mod groups;
 pub mod scopes;
 pub mod settings;
+pub mod sites;
 pub mod users;
 
 use crate::error::{Error, Result};

@@ -43,6 +43,11 @@ impl Doorward {
                 "session idle time must be at least 5m and no longer than the lifetime".into(),
             ));
         }
+        if policy.away > Lifetime::from_days(30) {
+            return Err(Error::Invalid(
+                "sessions can count without the database for 30d at most".into(),
+            ));
+        }
         let now = self.now();
         let text = serde_json::to_string(&policy)
             .map_err(|error| Fault::caused("a setting could not be encoded", error))?;

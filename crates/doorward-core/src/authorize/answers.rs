@@ -94,6 +94,12 @@ impl Doorward {
 
     /// What the sign-in page may say about where `next` leads. Costs a query for pushed requests only.
     pub async fn destination(&self, next: &str) -> Destination {
+        if let Some(application) = self.start_destination(next) {
+            return Destination {
+                application: Some(application),
+                ..Destination::default()
+            };
+        }
         let Some(query) = next.strip_prefix(PATH).and_then(|rest| rest.strip_prefix('?')) else {
             return Destination::default();
         };

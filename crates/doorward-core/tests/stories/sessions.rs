@@ -179,6 +179,7 @@ async fn sessions_end_by_the_clock_and_when_idle_too_long() {
         let policy = SessionPolicy {
             lifetime: Lifetime::from_hours(8),
             idle: Some(Lifetime::from_hours(1)),
+            ..SessionPolicy::default()
         };
         app.doorward.set_session_policy(policy).await.unwrap();
         let browser = warm(&app).await;
@@ -192,6 +193,7 @@ async fn sessions_end_by_the_clock_and_when_idle_too_long() {
         let policy = SessionPolicy {
             lifetime: Lifetime::from_hours(8),
             idle: None,
+            ..SessionPolicy::default()
         };
         app.doorward.set_session_policy(policy).await.unwrap();
         let browser = warm(&app).await;

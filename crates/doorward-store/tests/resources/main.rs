@@ -110,6 +110,7 @@ pub(crate) fn application(slug: &str) -> Application {
             ClientKind::Confidential,
         )),
         secrets: Vec::new(),
+        sites: Vec::new(),
         created_at: NOW,
         updated_at: NOW,
         deleted_at: None,

@@ -79,6 +79,7 @@ fn page(language: Language) -> Page<'static> {
         csrf: "",
         signed_in: None,
         now: Timestamp::from_seconds(NOW),
+        home: "",
     }
 }
 

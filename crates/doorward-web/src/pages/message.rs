@@ -233,6 +233,7 @@ mod tests {
             csrf: "",
             signed_in: None,
             now: doorward_domain::Timestamp::from_seconds(0),
+            home: "",
         };
         let speak = |text: &str| {
             Message::new("field-problem")

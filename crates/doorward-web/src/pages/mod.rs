@@ -20,6 +20,7 @@ mod portal;
 mod refusal;
 mod setup;
 mod sign_out;
+mod site;
 
 pub use account::{
     Activity, ActivityItem, ConnectedApplication, Grants, Password, Profile, SessionItem, Sessions,
@@ -34,6 +35,7 @@ pub use portal::{Portal, Tile, TileGroup};
 pub use refusal::{Refusal, RefusalDetails, Trouble};
 pub use setup::{Recover, Setup, SetupDone};
 pub use sign_out::{FormPost, FrontChannelLogout, SignOut, SignedOut};
+pub use site::SiteRefusal;
 
 use std::borrow::Cow;
 
@@ -58,6 +60,8 @@ pub struct Page<'a> {
     pub signed_in: Option<&'a str>,
     /// Now, for "3 minutes ago".
     pub now: Timestamp,
+    /// Where this program lives, in front of paths on pages that are shown on other hosts; empty on its own.
+    pub home: &'a str,
 }
 
 /// One entry of the language switch.
@@ -185,6 +189,7 @@ mod tests {
             csrf: "",
             signed_in: None,
             now: Timestamp::from_seconds(0),
+            home: "",
         }
     }
 

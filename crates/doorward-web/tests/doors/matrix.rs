@@ -65,7 +65,8 @@ async fn every_route_answers_every_kind_of_caller_as_the_table_says() {
                 .path
                 .replace("{slug}", "grafana")
                 .replace("{token}", "dwl_nothing")
-                .replace("{file}", "nothing.css");
+                .replace("{file}", "nothing.css")
+                .replace("{*path}", "page");
             for method in METHODS {
                 write!(table, "{} | {method} | {:?} |", route.path, route.caller)
                     .expect("writing into a string");

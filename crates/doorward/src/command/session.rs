@@ -27,7 +27,7 @@ pub(crate) enum Session {
     End(End),
     /// Shows the one rule for how long sessions live, or changes it
     #[command(
-        after_help = "Examples:\n  doorward session policy\n  doorward session policy --lifetime 14d --idle 2h\n  doorward session policy --idle none\n\nSessions that exist keep their end."
+        after_help = "Examples:\n  doorward session policy\n  doorward session policy --lifetime 14d --idle 2h\n  doorward session policy --idle none\n  doorward session policy --away 1h\n\nSessions that exist keep their end."
     )]
     Policy(Policy),
 }
@@ -69,6 +69,9 @@ pub(crate) struct Policy {
     /// A session ends when unused for this long; `none` for no such limit
     #[arg(long, value_name = "DURATION|none")]
     idle: Option<String>,
+    /// Sessions that are in memory open guarded sites for this long while the database is away
+    #[arg(long, value_name = "DURATION")]
+    away: Option<Lifetime>,
 }
 
 /// Does it.
@@ -157,7 +160,7 @@ async fn owner(end: &End, id: SessionId, desk: &Desk) -> Result<UserId> {
 
 async fn policy(given: &Policy, desk: &Desk) -> Result<()> {
     let mut policy = desk.doorward.session_policy().await?;
-    if given.lifetime.is_some() || given.idle.is_some() {
+    if given.lifetime.is_some() || given.idle.is_some() || given.away.is_some() {
         policy = SessionPolicy {
             lifetime: given.lifetime.unwrap_or(policy.lifetime),
             idle: match given.idle.as_deref() {
@@ -168,10 +171,11 @@ async fn policy(given: &Policy, desk: &Desk) -> Result<()> {
                         .map_err(|problem| Failure::Usage(format!("--idle: {problem}, or none")))?,
                 ),
             },
+            away: given.away.unwrap_or(policy.away),
         };
         desk.doorward.set_session_policy(policy).await?;
     }
-    let value = json!({ "lifetime": policy.lifetime, "idle": policy.idle });
+    let value = json!({ "lifetime": policy.lifetime, "idle": policy.idle, "away": policy.away });
     desk.out.either(&value, || {
         let idle = policy
             .idle
@@ -181,6 +185,7 @@ async fn policy(given: &Policy, desk: &Desk) -> Result<()> {
             &[
                 ("end after", policy.lifetime.to_string()),
                 ("end when unused", idle),
+                ("count without database", policy.away.to_string()),
             ],
         )
     })

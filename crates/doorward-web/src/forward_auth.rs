@@ -1,0 +1,771 @@
+//! The door for reverse proxies: may this request pass, and who is it?
+//!
+//! Lives here: reading what a proxy says, the cookies of sites, and rendering the verdict in the form that each proxy hands on. Must not
+//! live here: who may enter what.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::{
+    CACHE_CONTROL, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE,
+};
+use http::request::Parts;
+use http::{HeaderMap, Method, StatusCode};
+use prometheus_client::metrics::counter::Counter;
+use quick_cache::sync::Cache;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::extract::Request;
+use doorward_core::error::{Error, Refused};
+use doorward_core::forward_auth::{Authorization, Pass, Shown, Verdict, Visitor};
+use doorward_core::hand_over::{OWN_PREFIXES, SiteCookie, Start};
+use doorward_core::place::Place;
+use doorward_core::{Fault, Origin};
+use doorward_domain::site::{HeaderSets, SiteEntry};
+use doorward_domain::{Reason, Timestamp};
+
+use crate::App;
+use crate::cookies;
+use crate::forwarded;
+use crate::locale::Language;
+use crate::original::{self, Original, Proxy};
+use crate::pages::{SiteRefusal, Trouble};
+use crate::reply::{Noted, Reply, site_page};
+
+/// Cookies of sites, the one that no neighbour can set first.
+const SITE_COOKIES: [&str; 3] = ["__Host-doorward_site", "__Secure-doorward_site", "doorward_site"];
+/// The browser's own cookie on a site's host, while it signs in.
+const START_COOKIES: [&str; 2] = ["__Host-doorward_start", "doorward_start"];
+/// How long signing in may take.
+const START_SECONDS: i64 = 3600;
+
+const X_LOCATION: HeaderName = HeaderName::from_static("x-doorward-location");
+const X_CODE: HeaderName = HeaderName::from_static("x-doorward-code");
+const X_REASON: HeaderName = HeaderName::from_static("x-doorward-reason");
+const X_STRIP: HeaderName = HeaderName::from_static("x-doorward-strip-authorization");
+
+/// Identity headers that were made before, by session, site and sets.
+pub(crate) struct Prepared(Cache<Key, Arc<Ready>>);
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    session: u128,
+    loaded: u64,
+    /// Address of the site's entry in memory; the entry is kept in the value, so that no other can have the same.
+    entry: usize,
+    authentik: bool,
+}
+
+struct Ready {
+    entry: Arc<SiteEntry>,
+    headers: HeaderMap,
+    fresh_until: Timestamp,
+    allowed: Counter,
+}
+
+impl Default for Prepared {
+    fn default() -> Self {
+        Self(Cache::new(20_000))
+    }
+}
+
+/// One request at this door, as far as it was read.
+struct Call<'a> {
+    app: &'a App,
+    headers: &'a HeaderMap,
+    peer: IpAddr,
+    /// Came through the door that existing set-ups for authentik use.
+    twin: bool,
+}
+
+/// The endpoints `/.doorward/auth/<proxy>`.
+pub(crate) async fn nginx(State(app): State<App>, request: Request) -> Response {
+    check(&app, Proxy::Nginx, request, "").await
+}
+/// Traefik.
+pub(crate) async fn traefik(State(app): State<App>, request: Request) -> Response {
+    check(&app, Proxy::Traefik, request, "").await
+}
+/// Caddy.
+pub(crate) async fn caddy(State(app): State<App>, request: Request) -> Response {
+    check(&app, Proxy::Caddy, request, "").await
+}
+/// Envoy.
+pub(crate) async fn envoy(State(app): State<App>, request: Request) -> Response {
+    check(&app, Proxy::Envoy, request, "/.doorward/auth/envoy").await
+}
+/// Envoy, where it was set up for authentik.
+pub(crate) async fn envoy_twin(State(app): State<App>, request: Request) -> Response {
+    check(&app, Proxy::Envoy, request, "/outpost.goauthentik.io/auth/envoy").await
+}
+/// `HAProxy`.
+pub(crate) async fn haproxy(State(app): State<App>, request: Request) -> Response {
+    check(&app, Proxy::Haproxy, request, "").await
+}
+
+/// Answers a proxy's question.
+async fn check(app: &App, proxy: Proxy, request: Request, prefix: &str) -> Response {
+    let (parts, _) = request.into_parts();
+    let (headers, uri) = (&parts.headers, &parts.uri);
+    let call = Call {
+        app,
+        headers,
+        peer: forwarded::peer(&parts.extensions),
+        twin: uri.path().starts_with("/outpost."),
+    };
+    if !call.is_trusted() {
+        return call.untrusted();
+    }
+    let Some(original) = original::read(proxy, headers, uri, &parts.method, prefix) else {
+        app.doorward
+            .count_check(None, Reason::OriginalUnreadable.as_str());
+        return call.refused(proxy, None, None, Refused::bare(Reason::OriginalUnreadable), None);
+    };
+    if let Some(answer) = call.own_path(proxy, &original).await {
+        return answer;
+    }
+    call.decide(proxy, &original).await
+}
+
+impl Call<'_> {
+    fn is_trusted(&self) -> bool {
+        (self.app.options.trusts)(self.peer)
+    }
+
+    fn origin(&self) -> Origin {
+        let user_agent = self.headers.get(http::header::USER_AGENT).map(|value| {
+            let text = String::from_utf8_lossy(value.as_bytes());
+            text.chars().filter(|c| !c.is_control()).take(256).collect()
+        });
+        Origin {
+            ip: Some(forwarded::client_ip(
+                self.peer,
+                self.headers,
+                &*self.app.options.trusts,
+            )),
+            user_agent,
+        }
+    }
+
+    /// Somebody who is no proxy of ours asks: they would choose host, path and address as they like.
+    fn untrusted(&self) -> Response {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        let now = self.app.doorward.monotonic_micros();
+        let last = LAST.load(Ordering::Relaxed);
+        if last == 0 || now.saturating_sub(last) > 60_000_000 {
+            LAST.store(now.max(1), Ordering::Relaxed);
+            tracing::warn!(
+                peer = %self.peer,
+                "a forward-auth check came from an address that is not in trusted_proxies and was refused; \
+                 if it is your proxy, set trusted_proxies"
+            );
+        }
+        self.app
+            .doorward
+            .count_check(None, Reason::UntrustedProxy.as_str());
+        let text = format!(
+            "refused: the check came from {}, which is not in trusted_proxies (DOORWARD_TRUSTED_PROXIES)\n",
+            self.peer
+        );
+        let mut reply = Reply::bytes(StatusCode::FORBIDDEN, "text/plain; charset=utf-8", text);
+        reply.set(CACHE_CONTROL, "no-store");
+        reply
+            .header(X_REASON, Reason::UntrustedProxy.as_str())
+            .into_response()
+    }
+
+    /// Paths that belong to us on every site: proxies that hand answers on need no route for them.
+    async fn own_path(&self, proxy: Proxy, original: &Original) -> Option<Response> {
+        let target = original.place.target.as_str();
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        if query.split('&').any(|pair| pair == "X-authentik-logout=true") && proxy.hands_on() {
+            return Some(self.sign_out(&original.place).await);
+        }
+        let rest = OWN_PREFIXES.iter().find_map(|own| path.strip_prefix(own))?;
+        if !proxy.hands_on() {
+            // They are routed past the check; asked for through it, they are nobody's.
+            return Some(self.refused(proxy, None, None, Refused::bare(Reason::PathUnlisted), None));
+        }
+        Some(match rest.trim_end_matches('/') {
+            "start" => self.start(&original.place).await,
+            "callback" => self.callback(&original.place).await,
+            "sign_out" => self.sign_out(&original.place).await,
+            "ping" => Reply::empty(StatusCode::NO_CONTENT).into_response(),
+            _ => self.refused(proxy, None, None, Refused::bare(Reason::PathUnlisted), None),
+        })
+    }
+
+    fn cookies(&self, names: &[&str]) -> Vec<&str> {
+        cookies::read_all(self.headers, names)
+    }
+
+    async fn verdict(&self, original: &Original) -> Result<Verdict, Error> {
+        let found = self.cookies(&SITE_COOKIES);
+        let session = self.cookies(&[cookies::Name::Session.text(self.app.secure)]);
+        let shown = Shown {
+            cookies: &found,
+            session: session.first().copied(),
+            authorization: original::one(self.headers, "authorization"),
+        };
+        let method = original.method.as_ref().map(Method::as_str);
+        self.app
+            .doorward
+            .check(&original.place, method, shown, || self.origin())
+            .await
+    }
+
+    async fn decide(&self, proxy: Proxy, original: &Original) -> Response {
+        match self.verdict(original).await {
+            Ok(Verdict::Pass(pass)) => self.pass(&pass),
+            Ok(Verdict::SignIn(entry)) => self.sign_in(proxy, original, &entry),
+            Ok(Verdict::Refused {
+                entry,
+                refused,
+                visit,
+            }) => {
+                let name = visit.as_ref().map(|visit| visit.person.user.username.as_str());
+                self.refused(proxy, entry.as_deref(), Some(&original.place), *refused, name)
+            }
+            Err(error) => self.failed(proxy, &error),
+        }
+    }
+
+    /// May pass: who it is, for the service.
+    fn pass(&self, pass: &Pass) -> Response {
+        let mut headers = match &pass.visitor {
+            Visitor::Session(visit) => {
+                let key = Key {
+                    session: visit.session.id.uuid().as_u128(),
+                    loaded: visit.loaded(),
+                    entry: Arc::as_ptr(&pass.entry) as usize,
+                    authentik: self.twin,
+                };
+                let known = self.app.prepared.0.get(&key);
+                let now = self.app.doorward.now();
+                let ready =
+                    known.filter(|ready| now < ready.fresh_until && Arc::ptr_eq(&ready.entry, &pass.entry));
+                let ready = ready.unwrap_or_else(|| {
+                    let ready = Arc::new(self.ready(pass));
+                    self.app.prepared.0.insert(key, Arc::clone(&ready));
+                    ready
+                });
+                if pass.outcome == "allowed" {
+                    ready.allowed.inc();
+                } else {
+                    self.app.doorward.count_check(Some(&pass.entry), pass.outcome);
+                }
+                ready.headers.clone()
+            }
+            Visitor::Nobody | Visitor::Machine(_) => {
+                self.app.doorward.count_check(Some(&pass.entry), pass.outcome);
+                self.ready(pass).headers
+            }
+        };
+        if pass.authorization == Authorization::Stripped {
+            headers.insert(X_STRIP, HeaderValue::from_static("1"));
+        }
+        let mut response = Response::new(axum::body::Body::empty());
+        *response.headers_mut() = headers;
+        response
+    }
+
+    fn ready(&self, pass: &Pass) -> Ready {
+        let (headers, fresh_until) = identity_headers(self.app, pass, self.twin);
+        Ready {
+            entry: Arc::clone(&pass.entry),
+            headers,
+            fresh_until,
+            allowed: self.app.doorward.check_counter(Some(&pass.entry), "allowed"),
+        }
+    }
+
+    /// Somebody has to sign in first.
+    fn sign_in(&self, proxy: Proxy, original: &Original, entry: &SiteEntry) -> Response {
+        let method = original.method.clone().unwrap_or(Method::GET);
+        let navigation = original::is_navigation(self.headers, &method);
+        let start = self.start_cookie();
+        let begun = self
+            .app
+            .doorward
+            .sign_in_at(&original.place, entry, start.as_deref());
+        let (location, mark) = match begun {
+            Start::Marked {
+                location,
+                browser,
+                secure,
+            } => (location, Some((browser, secure))),
+            Start::Onward { location, .. } => (location, None),
+            Start::SignIn(_) | Start::Refused(_) => (String::new(), None),
+        };
+        if !proxy.hands_on() {
+            let mut reply = Reply::empty(StatusCode::UNAUTHORIZED);
+            reply.set(CACHE_CONTROL, "no-store");
+            if navigation {
+                // The browser's cookie can only be set by an answer that reaches it: signing in begins on the site's own host then.
+                let location = match mark {
+                    Some(_) => self.app.doorward.start_url(&original.place, entry),
+                    None => location,
+                };
+                reply = reply.header(X_LOCATION, &location);
+            }
+            return self.challenged(reply, entry).into_response();
+        }
+        if navigation {
+            let mut reply = Reply::empty(StatusCode::FOUND).header(LOCATION, &location);
+            reply.set(CACHE_CONTROL, "no-store");
+            if let Some((browser, secure)) = mark {
+                reply = with_start_cookie(reply, &browser, secure, START_SECONDS);
+            }
+            return reply.into_response();
+        }
+        if original::wants_html(self.headers) && !self.headers.contains_key("sec-fetch-mode")
+            || self.is_form()
+        {
+            let refused = Refused {
+                application: Some(entry.application.name.clone()),
+                ..Refused::bare(Reason::SessionEnded)
+            };
+            let place = Place {
+                target: original.place.target.clone(),
+                ..original.place.clone()
+            };
+            return self.page(StatusCode::UNAUTHORIZED, &refused, Some(&place), None);
+        }
+        let body = serde_json::json!({ "error": "sign_in_required", "location": location });
+        let reply = Reply::json(StatusCode::UNAUTHORIZED, &body);
+        self.challenged(reply, entry).into_response()
+    }
+
+    /// A form that a page posted: a person looks at the answer.
+    fn is_form(&self) -> bool {
+        self.headers
+            .get("sec-fetch-mode")
+            .is_some_and(|mode| mode.as_bytes() == b"navigate")
+    }
+
+    /// Programs are told how they may come in.
+    fn challenged(&self, reply: Reply, entry: &SiteEntry) -> Reply {
+        if !self.headers.contains_key(http::header::AUTHORIZATION) {
+            return reply;
+        }
+        let machines = entry.site.machines;
+        match (machines.bearer, machines.basic) {
+            (_, true) => reply.header(WWW_AUTHENTICATE, "Basic realm=\"Doorward\", charset=\"UTF-8\""),
+            (true, false) => reply.header(WWW_AUTHENTICATE, "Bearer realm=\"Doorward\""),
+            (false, false) => reply,
+        }
+    }
+
+    fn refused(
+        &self,
+        proxy: Proxy,
+        entry: Option<&SiteEntry>,
+        place: Option<&Place>,
+        refused: Refused,
+        name: Option<&str>,
+    ) -> Response {
+        let status = if refused.reason == Reason::CredentialRefused {
+            StatusCode::UNAUTHORIZED
+        } else {
+            StatusCode::FORBIDDEN
+        };
+        let code = refused.code.as_ref().map(ToString::to_string);
+        let mut response = if proxy.hands_on() && original::wants_html(self.headers) {
+            self.page(status, &refused, place, name)
+        } else if proxy.hands_on() {
+            let body = serde_json::json!({ "error": "access_denied", "reason": refused.reason.as_str(), "code": code });
+            Reply::json(status, &body).into_response()
+        } else {
+            let mut reply = Reply::empty(status);
+            reply.set(CACHE_CONTROL, "no-store");
+            reply.into_response()
+        };
+        if let (StatusCode::UNAUTHORIZED, Some(entry)) = (status, entry) {
+            let challenge = self.challenged(Reply::empty(status), entry).into_response();
+            if let Some(value) = challenge.headers().get(WWW_AUTHENTICATE) {
+                response.headers_mut().insert(WWW_AUTHENTICATE, value.clone());
+            }
+        }
+        response
+            .headers_mut()
+            .insert(X_REASON, HeaderValue::from_static(refused.reason.as_str()));
+        if let Some(code) = code {
+            if let Ok(value) = HeaderValue::from_str(&code) {
+                response.headers_mut().insert(X_CODE, value);
+            }
+            response.extensions_mut().insert(Noted(code));
+        }
+        response
+    }
+
+    /// The page that says no, on the host of a site.
+    fn page(
+        &self,
+        status: StatusCode,
+        refused: &Refused,
+        place: Option<&Place>,
+        name: Option<&str>,
+    ) -> Response {
+        let code = refused.code.as_ref().map(ToString::to_string);
+        let begin = place
+            .filter(|_| refused.reason == Reason::SessionEnded)
+            .map(|place| {
+                format!(
+                    "{}{}?rd={}",
+                    self.app.doorward.public_url(),
+                    doorward_core::hand_over::START,
+                    doorward_core::place::escape(&place.url())
+                )
+            });
+        let view = SiteRefusal {
+            trouble: Trouble::Refused(refused.reason),
+            application: refused.application.as_deref(),
+            code: code.as_deref(),
+            sign_in: begin.as_deref(),
+            signed_in: name,
+        };
+        site_page(self.app, status, &view, self.language())
+    }
+
+    fn language(&self) -> Language {
+        let accept = self
+            .headers
+            .get(http::header::ACCEPT_LANGUAGE)
+            .and_then(|value| value.to_str().ok());
+        Language::choose(None, None, accept)
+    }
+
+    /// The database is away and nobody in memory fits, or something of ours is broken.
+    fn failed(&self, proxy: Proxy, error: &Error) -> Response {
+        let incident = self.app.doorward.incident();
+        let (status, trouble, reason) = match error {
+            Error::Fault(fault) if fault.unavailable => {
+                tracing::warn!(incident, cause = fault.chain(), "a check could not be answered");
+                (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    Trouble::Unavailable,
+                    "unavailable",
+                )
+            }
+            other => {
+                tracing::error!(incident, error = %chain(other), "a check failed");
+                (StatusCode::INTERNAL_SERVER_ERROR, Trouble::Fault, "fault")
+            }
+        };
+        let mut response = if proxy.hands_on() && original::wants_html(self.headers) {
+            let view = SiteRefusal {
+                trouble,
+                application: None,
+                code: Some(&incident),
+                sign_in: None,
+                signed_in: None,
+            };
+            site_page(self.app, status, &view, self.language())
+        } else {
+            let mut reply = Reply::empty(status);
+            reply.set(CACHE_CONTROL, "no-store");
+            reply.into_response()
+        };
+        let headers = response.headers_mut();
+        headers.insert(X_REASON, HeaderValue::from_static(reason));
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+        if let Ok(value) = HeaderValue::from_str(&incident) {
+            headers.insert(X_CODE, value);
+        }
+        response.extensions_mut().insert(Noted(incident));
+        response
+    }
+
+    fn start_cookie(&self) -> Option<String> {
+        self.cookies(&START_COOKIES)
+            .first()
+            .map(|value| (*value).to_owned())
+    }
+
+    /// Begins signing in, on the host of a site or on our own.
+    async fn start(&self, here: &Place) -> Response {
+        let doorward = &self.app.doorward;
+        let started = if doorward.is_home(here) {
+            let session = self.cookies(&[cookies::Name::Session.text(self.app.secure)]);
+            let visit = match doorward.visit(session.first().copied()).await {
+                Ok(visit) => visit,
+                Err(error) => return self.failed(Proxy::Caddy, &error),
+            };
+            let query = here.target.split_once('?').map_or("", |(_, query)| query);
+            doorward
+                .start_at_home(visit.as_deref(), query, &self.origin())
+                .await
+        } else {
+            doorward
+                .start_at_site(here, self.start_cookie().as_deref(), &self.origin())
+                .await
+        };
+        self.started(started)
+    }
+
+    async fn callback(&self, here: &Place) -> Response {
+        let visit = match self.site_visit(here).await {
+            Ok(visit) => visit,
+            Err(error) => return self.failed(Proxy::Caddy, &error),
+        };
+        let browser = self.start_cookie();
+        match self
+            .app
+            .doorward
+            .callback(here, browser.as_deref(), visit.as_deref())
+            .await
+        {
+            Ok(started) => {
+                let mut response = self.started(started);
+                if browser.is_some() {
+                    for (name, attributes) in [("__Host-doorward_start", "; Secure"), ("doorward_start", "")]
+                    {
+                        append_cookie(
+                            &mut response,
+                            &format!("{name}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax{attributes}"),
+                        );
+                    }
+                }
+                response
+            }
+            Err(error) => self.failed(Proxy::Caddy, &error),
+        }
+    }
+
+    async fn site_visit(&self, here: &Place) -> Result<Option<Arc<doorward_core::sessions::Visit>>, Error> {
+        let found = self.cookies(&SITE_COOKIES);
+        let https = self.app.doorward.is_reached_by_https(here);
+        self.app
+            .doorward
+            .site_visit(found.iter().copied(), &here.host, https)
+            .await
+    }
+
+    fn started(&self, started: Start) -> Response {
+        match started {
+            Start::SignIn(next) => Reply::see(&format!(
+                "{}{}?next={}",
+                self.app.doorward.public_url(),
+                doorward_core::authorize::SIGN_IN,
+                doorward_core::place::escape(&next)
+            ))
+            .into_response(),
+            Start::Onward { location, cookie } => {
+                let mut response = found_at(&location).into_response();
+                if let Some(cookie) = cookie {
+                    append_cookie(&mut response, &site_cookie(&cookie, self.app.doorward.now()));
+                }
+                response
+            }
+            Start::Marked {
+                location,
+                browser,
+                secure,
+            } => with_start_cookie(found_at(&location), &browser, secure, START_SECONDS).into_response(),
+            Start::Refused(refused) => {
+                let mut response = self.page(StatusCode::BAD_REQUEST, &refused, None, None);
+                if let Some(code) = &refused.code {
+                    response.extensions_mut().insert(Noted(code.to_string()));
+                }
+                response
+            }
+        }
+    }
+
+    /// Signs out everywhere. A page of another site cannot do that to somebody: then the person is asked.
+    async fn sign_out(&self, here: &Place) -> Response {
+        let doorward = &self.app.doorward;
+        let done = format!("{}/if/flow/sign-out/", doorward.public_url());
+        let foreign = self
+            .headers
+            .get("sec-fetch-site")
+            .is_some_and(|site| site.as_bytes() == b"cross-site");
+        let mut response = found_at(&done).into_response();
+        if foreign {
+            return response;
+        }
+        let mut visit = match self.site_visit(here).await {
+            Ok(visit) => visit,
+            Err(error) => return self.failed(Proxy::Caddy, &error),
+        };
+        if visit.is_none() && doorward.home_host() == Some(here.host.as_str()) {
+            let session = self.cookies(&[cookies::Name::Session.text(self.app.secure)]);
+            visit = match doorward.visit(session.first().copied()).await {
+                Ok(visit) => visit,
+                Err(error) => return self.failed(Proxy::Caddy, &error),
+            };
+        }
+        if let Some(visit) = visit
+            && let Err(error) = doorward.sign_out(&visit, &self.origin()).await
+        {
+            return self.failed(Proxy::Caddy, &error);
+        }
+        let domain = doorward.cookie_domain(&here.host);
+        let domain = domain.map_or_else(String::new, |domain| format!("; Domain={domain}"));
+        for (name, attributes) in [
+            ("__Host-doorward_site", "; Secure".to_owned()),
+            ("__Secure-doorward_site", format!("; Secure{domain}")),
+            ("doorward_site", domain),
+        ] {
+            append_cookie(
+                &mut response,
+                &format!("{name}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax{attributes}"),
+            );
+        }
+        response
+    }
+}
+
+/// The identity headers of a passing request.
+pub(crate) fn identity_headers(app: &App, pass: &Pass, twin: bool) -> (HeaderMap, Timestamp) {
+    let sets = HeaderSets {
+        authentik: pass.entry.site.headers.authentik || twin,
+        ..pass.entry.site.headers
+    };
+    let identity = app.doorward.identity(&pass.entry, &pass.visitor, sets);
+    let mut headers = HeaderMap::with_capacity(identity.headers.len() + 8);
+    for (name, value) in identity.headers {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    (headers, identity.fresh_until)
+}
+
+fn chain(error: &Error) -> String {
+    match error {
+        Error::Fault(fault) => Fault::chain(fault),
+        other => other.to_string(),
+    }
+}
+
+fn found_at(location: &str) -> Reply {
+    let mut reply = Reply::empty(StatusCode::FOUND).header(LOCATION, location);
+    reply.set(CACHE_CONTROL, "no-store");
+    reply
+}
+
+fn append_cookie(response: &mut Response, cookie: &str) {
+    if let Ok(value) = HeaderValue::from_str(cookie) {
+        response.headers_mut().append(SET_COOKIE, value);
+    }
+}
+
+fn with_start_cookie(reply: Reply, browser: &str, secure: bool, seconds: i64) -> Reply {
+    let (name, attribute) = if secure {
+        ("__Host-doorward_start", "; Secure")
+    } else {
+        ("doorward_start", "")
+    };
+    reply.header(
+        SET_COOKIE,
+        &format!("{name}={browser}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{attribute}"),
+    )
+}
+
+fn site_cookie(cookie: &SiteCookie, now: Timestamp) -> String {
+    let seconds = (cookie.expires_at.millis_since(now) / 1000).max(1);
+    let (name, attributes) = match (&cookie.domain, cookie.secure) {
+        (None, true) => ("__Host-doorward_site", "; Secure".to_owned()),
+        (None, false) => ("doorward_site", String::new()),
+        (Some(domain), true) => ("__Secure-doorward_site", format!("; Secure; Domain={domain}")),
+        (Some(domain), false) => ("doorward_site", format!("; Domain={domain}")),
+    };
+    format!(
+        "{name}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{attributes}",
+        cookie.value
+    )
+}
+
+/// The call of a browser that reached us under a site's host, or our own.
+fn call_of<'a>(app: &'a App, parts: &'a Parts) -> (Call<'a>, Option<Place>) {
+    let call = Call {
+        app,
+        headers: &parts.headers,
+        peer: forwarded::peer(&parts.extensions),
+        twin: false,
+    };
+    let here = original::here(&parts.headers, &parts.uri, call.is_trusted(), app.secure);
+    (call, here)
+}
+
+/// `/.doorward/start`
+pub(crate) async fn start(State(app): State<App>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    match call_of(&app, &parts) {
+        (call, Some(here)) => call.start(&here).await,
+        (call, None) => call.unreadable(),
+    }
+}
+
+/// `/.doorward/callback`
+pub(crate) async fn callback(State(app): State<App>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    match call_of(&app, &parts) {
+        (call, Some(here)) => call.callback(&here).await,
+        (call, None) => call.unreadable(),
+    }
+}
+
+/// `/.doorward/sign_out`
+pub(crate) async fn sign_out(State(app): State<App>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    match call_of(&app, &parts) {
+        (call, Some(here)) => call.sign_out(&here).await,
+        (call, None) => call.unreadable(),
+    }
+}
+
+/// `/.doorward/ping`, as authentik's outposts have it.
+pub(crate) async fn ping() -> Reply {
+    Reply::empty(StatusCode::NO_CONTENT)
+}
+
+/// `/.doorward/denied`: the page behind a refusal, for proxies that do not hand ours on.
+pub(crate) async fn denied(State(app): State<App>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    let (call, _) = call_of(&app, &parts);
+    if !call.is_trusted() {
+        return call.untrusted();
+    }
+    let Some(original) = original::read(Proxy::Nginx, &parts.headers, &parts.uri, &parts.method, "") else {
+        return call.unreadable();
+    };
+    match call.verdict(&original).await {
+        Ok(Verdict::Refused {
+            entry,
+            mut refused,
+            visit,
+        }) => {
+            // The code that the check gave, when the proxy hands it on: one refusal has one code.
+            let given =
+                original::one(&parts.headers, "x-doorward-code").and_then(doorward_core::explain::as_code);
+            refused.code = given.or(refused.code);
+            let name = visit.as_ref().map(|visit| visit.person.user.username.as_str());
+            call.refused(
+                Proxy::Caddy,
+                entry.as_deref(),
+                Some(&original.place),
+                *refused,
+                name,
+            )
+        }
+        // Meanwhile it became possible.
+        Ok(Verdict::Pass(_) | Verdict::SignIn(_)) => found_at(&original.place.url()).into_response(),
+        Err(error) => call.failed(Proxy::Caddy, &error),
+    }
+}
+
+impl Call<'_> {
+    fn unreadable(&self) -> Response {
+        self.refused(
+            Proxy::Caddy,
+            None,
+            None,
+            Refused::bare(Reason::OriginalUnreadable),
+            None,
+        )
+    }
+}
