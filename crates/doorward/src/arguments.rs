@@ -10,7 +10,7 @@ use doorward_config::SettingDoc;
 use serde_json::json;
 
 use crate::command::{
-    application, config, event, explain, grant, group, job, key, recover, scope, session, shell, user,
+    application, config, event, explain, grant, group, job, key, recover, scope, session, shell, site, user,
 };
 use crate::out::{Assent, Out, Reader};
 use crate::settings::Given;
@@ -60,6 +60,9 @@ pub(crate) enum Command {
     /// Applications: what people enter
     #[command(subcommand, visible_alias = "app")]
     Application(Box<application::Application>),
+    /// Hosts and paths behind a reverse proxy
+    #[command(subcommand)]
+    Site(site::Site),
     /// Custom scopes: claims from attributes of users and groups
     #[command(subcommand)]
     Scope(scope::Scope),

@@ -8,14 +8,17 @@ use std::path::{Path, PathBuf};
 use clap::builder::TypedValueParser;
 use clap::{Args, Subcommand};
 use doorward_core::admin::applications::{ApplicationChange, ClientChange, Created};
+use doorward_core::admin::sites::SiteChange;
 use doorward_domain::Lifetime;
 use doorward_domain::application::Application as Record;
 use doorward_domain::client::{
     AccessTokenFormat, AuthMethod, ClientKind, ConsentMode, GrantType, IssuerMode, Pkce, SigningAlgorithm,
     SubjectMode,
 };
+use doorward_domain::site::SiteAddress;
 use serde_json::{Value, json};
 
+use super::site::Sites;
 use super::{Desk, view};
 use crate::arguments::{Yes, words};
 use crate::failure::{Failure, Result};
@@ -31,7 +34,8 @@ pub(crate) enum Application {
     #[command(
         after_help = "Examples:\n  doorward application create grafana --name Grafana --allow-group staff \\\n      --redirect-uri https://g.example/login/generic_oauth\n  \
                       doorward application create spa --public --allow-everyone --json \\\n      --redirect-uri https://app.example/callback\n  \
-                      doorward application create worker --grant client_credentials --scope openid\n\nNobody may enter until \
+                      doorward application create worker --grant client_credentials --scope openid\n  \
+                      doorward application create wiki --site https://wiki.example.org --allow-group staff \\\n      --rule 'public GET /static' --rule 'group:ops /admin'\n\nNobody may enter until \
                       --allow-group, --allow-user or --allow-everyone says so. Clients are confidential unless --public is given."
     )]
     Create(Box<Create>),
@@ -47,7 +51,9 @@ pub(crate) enum Application {
     #[command(
         after_help = "Examples:\n  doorward application update grafana --redirect-uri https://new.example/callback\n  \
                       doorward application update grafana --allow-group contractors --remove-user bob\n  \
-                      doorward application update grafana --consent expiring:30d --access-token-lifetime 10m"
+                      doorward application update grafana --consent expiring:30d --access-token-lifetime 10m\n  \
+                      doorward application update wiki --site https://wiki.example.org --add-rule 'deny POST /import'\n  \
+                      doorward application update wiki --remove-site https://old.example.org"
     )]
     Update(Box<Update>),
     /// Deletes an application and ends its tokens; can be restored for 30 days
@@ -91,6 +97,8 @@ pub(crate) struct Create {
     #[command(flatten)]
     audience: Audience,
     #[command(flatten)]
+    sites: Sites,
+    #[command(flatten)]
     client: Client,
 }
 
@@ -105,6 +113,11 @@ pub(crate) struct Update {
     audience: Audience,
     #[command(flatten)]
     removed: Removed,
+    #[command(flatten)]
+    sites: Sites,
+    /// Site that is no longer guarded (may be repeated)
+    #[arg(long, value_name = "URL", help_heading = "Sites behind a reverse proxy")]
+    remove_site: Vec<SiteAddress>,
     #[command(flatten)]
     client: Client,
 }
@@ -155,9 +168,6 @@ pub(crate) struct About {
     /// Keeps it out of the portal, or with `=false` shows it
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "true|false")]
     hidden: Option<bool>,
-    /// Site behind a reverse proxy
-    #[arg(long, value_name = "URL", hide = true)]
-    site: Vec<String>,
 }
 
 /// Who may enter.
@@ -326,6 +336,7 @@ pub(crate) async fn run(what: Application, desk: &Desk) -> Result<()> {
 async fn create(new: Create, desk: &Desk) -> Result<()> {
     let has_client = new.client != Client::default();
     let mut change = change(new.about, new.audience, new.client)?;
+    change.sites = new.sites.changes(&[])?;
     if has_client && change.client.kind.is_none() {
         change.client.kind = Some(ClientKind::Confidential);
     }
@@ -347,6 +358,10 @@ async fn update(given: Update, desk: &Desk) -> Result<()> {
     let application = desk.doorward.find_application(&given.application).await?;
     let has_client = given.client != Client::default();
     let mut change = change(given.about, given.audience, given.client)?;
+    change.sites = given.sites.changes(&application.sites)?;
+    change
+        .sites
+        .extend(given.remove_site.into_iter().map(SiteChange::Remove));
     if has_client && application.client.is_none() && change.client.kind.is_none() {
         change.client.kind = Some(ClientKind::Confidential);
     }
@@ -363,11 +378,6 @@ async fn update(given: Update, desk: &Desk) -> Result<()> {
 }
 
 fn change(about: About, audience: Audience, client: Client) -> Result<ApplicationChange> {
-    if !about.site.is_empty() {
-        return Err(Failure::Invalid(
-            "--site: forward auth is not in this version yet; sites behind a reverse proxy come with a later one".into(),
-        ));
-    }
     Ok(ApplicationChange {
         name: about.name,
         description: about.description,
@@ -381,6 +391,7 @@ fn change(about: About, audience: Audience, client: Client) -> Result<Applicatio
         deny_groups: Vec::new(),
         deny_users: Vec::new(),
         client: client_change(client)?,
+        sites: Vec::new(),
     })
 }
 
@@ -493,6 +504,7 @@ async fn show(desk: &Desk, application: &Record, what: Option<&str>, secret: Opt
             field("discovery", "discovery"),
             field("redirect URIs", "redirect_uris"),
             field("launch URL", "launch_url"),
+            ("sites", super::site::words(&value)),
             ("who may enter", audience_words(&value)),
         ];
         if what.is_none() {

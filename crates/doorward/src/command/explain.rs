@@ -10,27 +10,36 @@ use crate::out::{cell, facts};
 /// What to explain.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  doorward explain DW-7K2M-41XQ\n  doorward explain --user alice --application grafana --json"
+    after_help = "Examples:\n  doorward explain DW-7K2M-41XQ\n  doorward explain --user alice --application grafana --json\n  doorward explain --user alice --url https://wiki.example.org/admin --method POST"
 )]
 pub(crate) struct Explain {
     /// Code from a refusal page
-    #[arg(required_unless_present = "user")]
+    #[arg(required_unless_present_any = ["user", "url"])]
     code: Option<String>,
     /// Would this user be admitted …
-    #[arg(long, requires = "application", conflicts_with = "code")]
+    #[arg(long, conflicts_with = "code")]
     user: Option<String>,
     /// … to this application?
-    #[arg(long, requires = "user")]
+    #[arg(long, requires = "user", conflicts_with_all = ["url", "code"])]
     application: Option<String>,
+    /// … to this page of a guarded site? Without --user: would somebody who is not signed in?
+    #[arg(long, conflicts_with = "code")]
+    url: Option<String>,
+    /// With this method
+    #[arg(long, requires = "url", default_value = "GET")]
+    method: String,
 }
 
 /// Does it.
 pub(crate) async fn run(what: Explain, desk: &Desk) -> Result<()> {
+    if let Some(url) = &what.url {
+        return explain_url(what.user.as_deref(), url, &what.method, desk).await;
+    }
     match (what.code, what.user, what.application) {
         (Some(code), _, _) => explain_code(&code, desk).await,
         (None, Some(user), Some(application)) => explain_access(&user, &application, desk).await,
         _ => Err(Failure::Usage(
-            "expected a code, or --user and --application".into(),
+            "expected a code, --user and --application, or --url".into(),
         )),
     }
 }
@@ -88,6 +97,45 @@ async fn explain_access(user: &str, application: &str, desk: &Desk) -> Result<()
             &[
                 ("rule", explained.rule.clone()),
                 ("reason", cell(value.get("reason"))),
+            ],
+        );
+        lines.extend(inputs(&explained.inputs));
+        lines
+    })
+}
+
+async fn explain_url(user: Option<&str>, url: &str, method: &str, desk: &Desk) -> Result<()> {
+    let user = match user {
+        Some(name) => Some(desk.user(name).await?),
+        None => None,
+    };
+    let id = user.as_ref().map(|user| user.id.to_string());
+    let explained = desk.doorward.explain_url(id.as_deref(), url, method).await?;
+    let value = json!({
+        "outcome": explained.outcome,
+        "site": explained.site,
+        "application": explained.application,
+        "rule": explained.rule,
+        "why": explained.why,
+        "reason": explained.reason,
+        "user": user.as_ref().map(|user| &user.username),
+        "url": url,
+        "inputs": explained.inputs,
+    });
+    desk.out.either(&value, || {
+        let who = user
+            .as_ref()
+            .map_or("somebody who is not signed in", |user| user.username.as_str());
+        let title = format!("{who} -> {url}: {}", explained.outcome);
+        let field = |label: &'static str, name: &str| (label, cell(value.get(name)));
+        let mut lines = facts(
+            &title,
+            &[
+                field("site", "site"),
+                field("application", "application"),
+                field("rule", "rule"),
+                ("why", explained.why.clone()),
+                field("reason", "reason"),
             ],
         );
         lines.extend(inputs(&explained.inputs));

@@ -14,6 +14,7 @@ pub(crate) mod recover;
 pub(crate) mod scope;
 pub(crate) mod session;
 pub(crate) mod shell;
+pub(crate) mod site;
 pub(crate) mod user;
 mod version;
 mod view;
@@ -67,6 +68,7 @@ pub(crate) fn run(typed: Typed, out: Out) -> Result<ExitCode> {
         Command::User(what) => user::run(what, desk).await,
         Command::Group(what) => group::run(what, desk).await,
         Command::Application(what) => application::run(*what, desk).await,
+        Command::Site(what) => site::run(what, desk).await,
         Command::Scope(what) => scope::run(what, desk).await,
         Command::Key(what) => key::run(what, desk).await,
         Command::Session(what) => session::run(what, desk).await,

@@ -100,6 +100,7 @@ impl Desk {
                 "groups": tree.names(&application.audience.groups),
                 "users": users,
             },
+            "sites": super::site::views_of(application, &tree),
             "created_at": application.created_at.to_string(),
             "updated_at": application.updated_at.to_string(),
             "deleted_at": time(application.deleted_at),
