@@ -51,15 +51,18 @@ fn https(text: &str) -> Option<bool> {
     }
 }
 
-/// A method that is said once; `Err` when it is said but cannot be read.
-fn method_of(headers: &HeaderMap, name: &str) -> Result<Option<Method>, ()> {
-    if !headers.contains_key(name) {
-        return Ok(None);
+/// A method that is said once; `Err` when it is said but cannot be read. A proxy that says nothing asks with GET whatever the original
+/// was, unless it hands the original one on.
+///
+/// Only the one header that this proxy sets is looked at: the others came from the visitor.
+fn method_of(headers: &HeaderMap, name: Option<&str>, own: &Method) -> Result<Option<Method>, ()> {
+    match name.filter(|name| headers.contains_key(*name)) {
+        Some(name) => one(headers, name)
+            .and_then(|text| Method::from_bytes(text.as_bytes()).ok())
+            .map(Some)
+            .ok_or(()),
+        None => Ok(Some(own.clone()).filter(|own| *own != Method::GET && *own != Method::HEAD)),
     }
-    one(headers, name)
-        .and_then(|text| Method::from_bytes(text.as_bytes()).ok())
-        .map(Some)
-        .ok_or(())
 }
 
 /// Reads the original request; `None` when it cannot be read.
@@ -73,7 +76,9 @@ pub(crate) fn read(
     match proxy {
         Proxy::Nginx | Proxy::Haproxy => {
             let place = Place::parse(one(headers, "x-original-url")?)?;
-            let method = method_of(headers, "x-original-method").ok()?;
+            // Files that were written for authentik do not set it, so that there it would be the visitor's.
+            let name = (!uri.path().starts_with("/outpost.")).then_some("x-original-method");
+            let method = method_of(headers, name, method).ok()?;
             Some(Original { place, method })
         }
         Proxy::Traefik | Proxy::Caddy => {
@@ -83,7 +88,7 @@ pub(crate) fn read(
                 one(headers, "x-forwarded-host")?,
                 one(headers, "x-forwarded-uri")?,
             )?;
-            let method = method_of(headers, "x-forwarded-method").ok()?;
+            let method = method_of(headers, Some("x-forwarded-method"), method).ok()?;
             Some(Original { place, method })
         }
         Proxy::Envoy => {

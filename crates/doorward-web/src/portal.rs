@@ -8,6 +8,7 @@ use std::sync::Arc;
 use doorward_core::error::Error;
 use doorward_core::sessions::{Visit, Which};
 use doorward_domain::application::Application;
+use doorward_domain::site::{HostPattern, Site};
 use doorward_domain::{ApplicationId, EventId, Reason, SessionId};
 use doorward_oidc::params::Params;
 
@@ -149,10 +150,14 @@ async fn tiles_page(ask: &Ask, visit: &Visit, _form: Option<&Params>) -> Result<
     show(ask, visit, StatusCode::OK, |page| view.render(page))
 }
 
-/// Where a tile leads: as configured, or else to the site of the first redirect URI.
+/// Where a tile leads: as configured, or else to the first guarded site with a host of its own, or to the site of the first redirect URI.
 fn launch_url(application: &Application) -> Option<String> {
     if let Some(url) = &application.launch_url {
         return Some(url.clone());
+    }
+    let of_one_host = |site: &&Site| matches!(site.address.host, HostPattern::Exact(_));
+    if let Some(site) = application.sites.iter().find(of_one_host) {
+        return Some(site.address.to_string());
     }
     let redirect = application
         .client
