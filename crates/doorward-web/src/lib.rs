@@ -15,9 +15,18 @@ mod operation;
 mod original;
 pub mod pages;
 mod portal;
+mod pulse;
 mod reply;
 pub mod router;
 mod server;
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        reason = "the decision side, which calls it, is written at the same time"
+    )
+)]
+mod upstream;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -27,8 +36,10 @@ use std::time::Duration;
 use doorward_core::Doorward;
 
 use documents::Documents;
+use upstream::Upstreams;
 
 pub use server::{Listener, Role, serve};
+pub use upstream::Outbound;
 
 /// What the doors are told once at start.
 #[derive(Clone)]
@@ -45,6 +56,8 @@ pub struct Options {
     pub connections: usize,
     /// How long running requests may take after the signal to stop.
     pub shutdown_grace: Duration,
+    /// Calls to services behind the reverse proxy.
+    pub outbound: Outbound,
     /// Which build this is.
     pub build: BuildInfo,
 }
@@ -67,6 +80,12 @@ pub(crate) struct App {
     pub(crate) options: Arc<Options>,
     /// Is `public_url` https? Then cookies are `__Host-` and `Secure`.
     pub(crate) secure: bool,
+    /// Connections to the services behind the reverse proxy.
+    #[expect(
+        dead_code,
+        reason = "the decision side, which uses it, is written at the same time"
+    )]
+    pub(crate) upstreams: Upstreams,
     /// Prepared documents.
     pub(crate) documents: Arc<Documents>,
     /// Identity headers of guarded sites that were made before.
@@ -78,8 +97,10 @@ pub(crate) struct App {
 impl App {
     pub(crate) fn new(doorward: Doorward, options: Options) -> Self {
         let secure = doorward.public_url().starts_with("https://");
+        let upstreams = Upstreams::new(options.outbound.clone(), options.connections);
         Self {
             doorward,
+            upstreams,
             options: Arc::new(options),
             secure,
             documents: Arc::default(),

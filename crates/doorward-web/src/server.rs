@@ -6,10 +6,11 @@ use axum::extract::ConnectInfo;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
+use socket2::{SockRef, TcpKeepalive};
+use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,6 +20,7 @@ use tower::Service;
 
 use doorward_core::Doorward;
 
+use crate::pulse::{Beating, Pulse, Tether};
 use crate::{Options, router};
 
 /// What a socket serves.
@@ -55,22 +57,40 @@ pub async fn serve(
 ) -> std::io::Result<()> {
     let everything = router::router(doorward.clone(), options.clone());
     let metrics = router::operation_router(doorward, options.clone());
-    let (stop, stopped) = watch::channel(false);
-    let mut loops = Vec::new();
-    for listener in listeners {
+    let limits = Limits {
+        header_read_timeout: options.header_read_timeout,
+        connections: options.connections,
+        grace: options.shutdown_grace,
+        idle: IDLE,
+    };
+    let served = listeners.into_iter().map(|listener| {
         let router = if listener.role == Role::Metrics {
             metrics.clone()
         } else {
             everything.clone()
         };
+        (listener, router)
+    });
+    serve_each(served, limits, shutdown).await;
+    Ok(())
+}
+
+/// Serves each listener's router until `shutdown` resolves.
+pub(crate) async fn serve_each(
+    served: impl Iterator<Item = (Listener, Router)>,
+    limits: Limits,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) {
+    let (stop, stopped) = watch::channel(false);
+    let mut loops = Vec::new();
+    for (listener, router) in served {
         let accept = Accept {
             socket: listener.socket,
             tls: listener.tls.map(TlsAcceptor::from),
             router,
             // Each listener has its own, so that probes are answered when the doors are crowded.
-            places: Arc::new(Semaphore::new(options.connections.max(1))),
-            header_read_timeout: options.header_read_timeout,
-            grace: options.shutdown_grace,
+            places: Arc::new(Semaphore::new(limits.connections.max(1))),
+            limits,
         };
         loops.push(tokio::spawn(accept.run(stopped.clone())));
     }
@@ -83,52 +103,24 @@ pub async fn serve(
             tracing::error!(%error, "a listener ended badly");
         }
     }
-    Ok(())
 }
 
 /// A stream of either sort.
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// A connection without a request for this long is closed.
+/// A connection on which nothing happens for this long is closed.
 const IDLE: Duration = Duration::from_secs(120);
+/// A client that says nothing is asked after this long whether it is still there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// Is a connection used? One that never asks, or no longer does, gives its place back.
-#[derive(Default)]
-struct Pulse {
-    begun: AtomicUsize,
-    running: AtomicUsize,
-}
-
-/// A request under way.
-struct Running(Arc<Pulse>);
-
-impl Pulse {
-    fn begin(self: &Arc<Self>) -> Running {
-        self.begun.fetch_add(1, Ordering::Relaxed);
-        self.running.fetch_add(1, Ordering::Relaxed);
-        Running(Arc::clone(self))
-    }
-
-    /// Ends when nothing was asked within `first`, or nothing more within [`IDLE`].
-    async fn stopped(&self, first: Duration) {
-        tokio::time::sleep(first).await;
-        let mut before = 0;
-        loop {
-            let begun = self.begun.load(Ordering::Relaxed);
-            if begun == before && self.running.load(Ordering::Relaxed) == 0 {
-                return;
-            }
-            before = begun;
-            tokio::time::sleep(IDLE).await;
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::Relaxed);
-    }
+/// Limits of a server, apart from what it serves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) header_read_timeout: Duration,
+    pub(crate) connections: usize,
+    pub(crate) grace: Duration,
+    pub(crate) idle: Duration,
 }
 
 struct Accept {
@@ -136,8 +128,7 @@ struct Accept {
     tls: Option<TlsAcceptor>,
     router: Router,
     places: Arc<Semaphore>,
-    header_read_timeout: Duration,
-    grace: Duration,
+    limits: Limits,
 }
 
 impl Accept {
@@ -154,11 +145,9 @@ impl Accept {
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    let connection = accept.connection(stream, peer, &graceful);
-                    tokio::spawn(async move {
-                        connection.await;
-                        drop(place);
-                    });
+                    let pulse = Arc::new(Pulse::default());
+                    let tether = Tether::new(Arc::clone(&pulse), stopped.clone(), place, graceful.watcher());
+                    tokio::spawn(accept.connection(stream, peer, &graceful, pulse, tether));
                 }
                 Err(error) => {
                     // For example too many open files: wait a little instead of spinning.
@@ -170,7 +159,7 @@ impl Accept {
         let Some(graceful) = Arc::into_inner(graceful) else {
             return;
         };
-        if tokio::time::timeout(accept.grace, graceful.shutdown())
+        if tokio::time::timeout(accept.limits.grace, graceful.shutdown())
             .await
             .is_err()
         {
@@ -183,37 +172,45 @@ impl Accept {
         stream: TcpStream,
         peer: SocketAddr,
         graceful: &GracefulShutdown,
+        pulse: Arc<Pulse>,
+        tether: Tether,
     ) -> impl Future<Output = ()> + Send + 'static {
         let watcher = graceful.watcher();
         let router = self.router.clone();
         let tls = self.tls.clone();
-        let first = self.header_read_timeout;
+        let limits = self.limits;
         let mut builder = Builder::new(TokioExecutor::new());
         builder
             .http1()
             .timer(TokioTimer::new())
-            .header_read_timeout(self.header_read_timeout);
+            .header_read_timeout(limits.header_read_timeout);
         builder
             .http2()
             .timer(TokioTimer::new())
             .keep_alive_interval(Duration::from_secs(30))
             .keep_alive_timeout(Duration::from_secs(20))
-            .max_concurrent_streams(128);
+            .max_concurrent_streams(128)
+            // WebSockets over HTTP/2 (RFC 8441).
+            .enable_connect_protocol();
         async move {
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "TCP_NODELAY was not set");
             }
-            let pulse = Arc::new(Pulse::default());
+            let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE);
+            if let Err(error) = SockRef::from(&stream).set_tcp_keepalive(&keepalive) {
+                tracing::debug!(%error, "keepalive was not set");
+            }
             let beat = Arc::clone(&pulse);
             let service =
                 hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
                     request.extensions_mut().insert(ConnectInfo(peer));
+                    request.extensions_mut().insert(tether.clone());
                     let running = beat.begin();
+                    let pulse = Arc::clone(&beat);
                     let answer = router.clone().call(request.map(Body::new));
                     async move {
-                        let answer = answer.await;
-                        drop(running);
-                        answer
+                        let answer = answer.await?;
+                        Ok::<_, Infallible>(answer.map(|body| Beating::new(body, pulse, running)))
                     }
                 });
             let stream: Box<dyn Stream> = match tls {
@@ -228,11 +225,11 @@ impl Accept {
                 },
             };
             let served = builder
-                .serve_connection(TokioIo::new(stream), service)
+                .serve_connection_with_upgrades(TokioIo::new(stream), service)
                 .into_owned();
             let result = tokio::select! {
                 result = watcher.watch(served) => result,
-                () = pulse.stopped(first) => return,
+                () = pulse.stopped(limits.header_read_timeout, limits.idle) => return,
             };
             if let Err(error) = result {
                 tracing::debug!(%peer, error, "a connection ended early");

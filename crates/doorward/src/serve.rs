@@ -24,7 +24,7 @@ use crate::open::WhenAway;
 use crate::out::{Out, Reader};
 use crate::settings::{self, Given};
 use crate::tls::Certificate;
-use crate::{build, log, open};
+use crate::{build, log, open, ports};
 
 /// Time beyond the grace period after which the end no longer waits for connections.
 const LAST_CALL: Duration = Duration::from_millis(250);
@@ -200,6 +200,7 @@ fn options(settings: &Settings) -> Options {
         header_read_timeout: settings.limits.header_read_timeout.duration(),
         connections: usize::try_from(settings.limits.connections).unwrap_or(usize::MAX),
         shutdown_grace: settings.shutdown_grace.duration(),
+        outbound: ports::outbound(),
         build: BuildInfo {
             version: build::VERSION,
             commit: build::COMMIT,

@@ -1,5 +1,5 @@
 //! The server's own certificate: read from PEM files, and read again when they change or on SIGHUP. A new one that is
-//! no good is reported and the old one stays.
+//! no good is reported and the old one stays. And whose certificates are believed when a service is called.
 
 use std::fmt;
 use std::fs;
@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use doorward_config::Tls;
 
@@ -26,6 +26,33 @@ const LOOK: Duration = Duration::from_secs(30);
 pub(crate) fn install_provider() {
     // Refused when it was installed before, which is what is wanted.
     let _installed = aws_lc_rs::default_provider().install_default();
+}
+
+/// TLS towards services behind the reverse proxy: the certificate authorities of this machine are believed.
+///
+/// # Errors
+/// A sentence when the machine has none.
+pub(crate) fn client_config() -> std::result::Result<Arc<ClientConfig>, String> {
+    let mut roots = RootCertStore::empty();
+    let (_added, ignored) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if ignored > 0 {
+        tracing::debug!(
+            ignored,
+            "certificate authorities of this machine could not be read"
+        );
+    }
+    if roots.is_empty() {
+        return Err(
+            "this machine has no certificate authorities: install ca-certificates, or pin the certificate"
+                .to_owned(),
+        );
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
 }
 
 /// A certificate that can be exchanged while connections are open.

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use doorward_testkit::App;
-use doorward_web::{BuildInfo, Options, router};
+use doorward_web::{BuildInfo, Options, Outbound, router};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use std::collections::BTreeMap;
@@ -67,6 +67,10 @@ pub(crate) fn options() -> Options {
         header_read_timeout: Duration::from_secs(5),
         connections: 100,
         shutdown_grace: Duration::from_millis(100),
+        outbound: Outbound {
+            tls: Arc::new(|| Err("tests call nobody".to_owned())),
+            may_call: Arc::new(|_| false),
+        },
         build: BuildInfo {
             version: "0.0.0",
             commit: "test",

@@ -9,6 +9,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use doorward_config::PrivateNetworks;
 use doorward_core::{Clock, Entropy, Ports};
 use doorward_domain::Timestamp;
+use doorward_web::Outbound;
 
 use fetch::HttpFetch;
 
@@ -18,6 +19,14 @@ pub(crate) fn real(private_networks: PrivateNetworks) -> Ports {
         clock: Arc::new(SystemClock::start()),
         entropy: Arc::new(SystemEntropy),
         fetch: Arc::new(HttpFetch::new(private_networks)),
+    }
+}
+
+/// Calls to services behind the reverse proxy. They stand in private networks as a rule; metadata services are never called.
+pub(crate) fn outbound() -> Outbound {
+    Outbound {
+        tls: Arc::new(crate::tls::client_config),
+        may_call: Arc::new(|address| addresses::check(address, PrivateNetworks::Allow).is_ok()),
     }
 }
 
