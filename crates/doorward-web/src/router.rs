@@ -22,6 +22,7 @@ use doorward_core::Doorward;
 use doorward_core::metrics::{RequestLabels, RouteLabel};
 
 use crate::reply::{Forms, Noted, Reply};
+use crate::upstream::Passed;
 use crate::{App, Options, flow, forward_auth, forwarded, oidc, operation, portal};
 
 /// Who may call a route with success.
@@ -425,6 +426,10 @@ async fn observe(State(stats): State<Arc<Stats>>, request: Request, next: Next) 
         } else {
             tracing::info!(route = stats.route, %method, status, micros, %client, code, "request");
         }
+    }
+    if response.extensions().get::<Passed>().is_some() {
+        // A service behind the reverse proxy speaks for itself.
+        return response;
     }
     let headers = response.headers_mut();
     let fixed: [(HeaderName, &'static str); 3] = [
