@@ -98,6 +98,16 @@ async fn an_answer_that_ends_early_does_not_look_complete() {
     soon(answer.into_body().collect()).await.unwrap_err();
 }
 
+#[tokio::test]
+async fn a_length_that_the_body_does_not_have_is_not_passed_on() {
+    let both =
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    let door = Site::at(format!("http://{}", says(both).await)).open().await;
+    let answer = door.get("/", "").await.to_ascii_lowercase();
+    assert!(!answer.contains("content-length"), "{answer}");
+    assert!(answer.ends_with("5\r\nhello\r\n0\r\n\r\n"), "{answer}");
+}
+
 /// A service that closes each kept connection when the second request comes, and counts the requests by method.
 async fn forgetful() -> (SocketAddr, Arc<std::sync::Mutex<Vec<String>>>) {
     let seen = Arc::new(std::sync::Mutex::new(Vec::new()));

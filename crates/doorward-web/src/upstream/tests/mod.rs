@@ -129,7 +129,7 @@ impl Site {
             may_call: Arc::new(move |_| may_call),
         };
         let limits = Limits {
-            header_read_timeout: Duration::from_secs(5),
+            header_read_timeout: self.door_idle.min(Duration::from_secs(5)),
             connections: self.connections,
             grace: self.grace,
             idle: self.door_idle,

@@ -121,18 +121,27 @@ async fn a_visitor_who_does_not_read_stops_the_service_and_one_who_leaves_calls_
 
 #[tokio::test]
 async fn visitors_who_do_not_read_do_not_stop_others_on_a_shared_connection() {
-    let (address, connections) = service(Speaks::Two, |request: http::Request<Incoming>| async move {
-        if request.uri().path() == "/quick" {
-            return http::Response::new(Body::from("quick"));
+    let sent = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&sent);
+    let (address, connections) = service(Speaks::Two, move |request: http::Request<Incoming>| {
+        let count = Arc::clone(&count);
+        async move {
+            if request.uri().path() == "/quick" {
+                return http::Response::new(Body::from("quick"));
+            }
+            let (writer, body) = pieces();
+            tokio::spawn(async move {
+                while writer.send(piece(vec![7; PIECE])).await.is_ok() {
+                    count.fetch_add(PIECE, Ordering::SeqCst);
+                }
+            });
+            http::Response::new(body)
         }
-        let (writer, body) = pieces();
-        tokio::spawn(async move { while writer.send(piece(vec![7; PIECE])).await.is_ok() {} });
-        http::Response::new(body)
     })
     .await;
     let door = Site::at(format!("h2c://{address}")).open().await;
     let mut silent = Vec::new();
-    for _ in 0..20 {
+    for _ in 0..6 {
         let mut stream = door.connect().await;
         stream
             .write_all(b"GET /flood HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -141,7 +150,8 @@ async fn visitors_who_do_not_read_do_not_stop_others_on_a_shared_connection() {
         read_head(&mut stream).await.unwrap();
         silent.push(stream);
     }
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // Until everything between the service and those who do not read is full.
+    soon(settled(&sent)).await;
     let answer = door.get("/quick", "").await;
     assert!(answer.ends_with("quick"), "{answer}");
     assert_eq!(connections.load(Ordering::SeqCst), 1);
@@ -306,7 +316,12 @@ async fn a_body_that_gets_on_is_never_cut_and_a_reader_who_does_not_read_is() {
         let (writer, body) = pieces();
         tokio::spawn(async move {
             // Silence, then drops, longer than the door waits for a connection that does nothing.
-            tokio::time::sleep(Duration::from_millis(700)).await;
+            for _ in 0..2 {
+                tokio::time::sleep(Duration::from_millis(700)).await;
+                if writer.send(piece("drop ")).await.is_err() {
+                    return;
+                }
+            }
             for _ in 0..10 {
                 tokio::time::sleep(Duration::from_millis(60)).await;
                 if writer.send(piece("drop ")).await.is_err() {

@@ -116,7 +116,9 @@ async fn a_visitor_who_leaves_closes_the_tunnel() {
 #[tokio::test]
 async fn a_websocket_over_http_2_reaches_a_service_that_knows_http_1() {
     let (address, open) = chat().await;
-    let door = Site::at(format!("http://{address}")).open().await;
+    let mut site = Site::at(format!("http://{address}"));
+    site.door_idle = Duration::from_millis(150);
+    let door = site.open().await;
     let mut sender = door.two().await;
     // The setting that allows it arrives with the door's first frames.
     let first = Request::builder()
@@ -145,6 +147,8 @@ async fn a_websocket_over_http_2_reaches_a_service_that_knows_http_1() {
     }
     let mut tunnel = TokioIo::new(soon(hyper::upgrade::on(answer)).await.unwrap());
     expect(&mut tunnel, b"welcome").await;
+    // Longer than a connection may do nothing.
+    tokio::time::sleep(Duration::from_millis(700)).await;
     tunnel.write_all(HELLO).await.unwrap();
     expect(&mut tunnel, HELLO).await;
     tunnel.write_all(CLOSE).await.unwrap();
