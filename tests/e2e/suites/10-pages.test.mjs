@@ -36,6 +36,7 @@ before(async () => {
   asks = await create('asks', '--confidential', '--consent', 'explicit', '--name', 'Grafana with a rather long name & <b>markup</b>')
   frames = await create('frames', '--confidential', '--frontchannel-logout-uri', rp.url('/frontchannel'))
   tv = await create('tv', '--public', '--grant', 'device_code')
+  await door.cli('application', 'create', 'wiki', '--site', 'https://wiki.example', '--allow-group', 'staff')
   for (let index = 0; index < 14; index += 1) await create(`tile-${index}`, '--confidential', '--name', `Tile ${index}`)
 })
 after(async () => {

@@ -3,17 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use doorward_core::Origin;
+use doorward_core::admin::applications::ApplicationChange;
+use doorward_core::admin::sites::{SiteChange, SiteDraft};
 use doorward_core::admin::users::UserChange;
 use doorward_core::app_passwords::{AppPasswordUse, By, MadeAppPassword, NewAppPassword};
 use doorward_core::error::Error;
+use doorward_core::forward_auth::{Shown, Verdict};
 use doorward_core::links::Promote;
+use doorward_core::place::Place;
 use doorward_core::start::Bootstrap;
 use doorward_crypto::token::{Opaque, TokenKind};
 use doorward_domain::app_password::{MOST, Reach};
 use doorward_domain::event::EventKind;
 use doorward_domain::user::UserKind;
-use doorward_domain::{Lifetime, Reason, UserId};
+use doorward_domain::{ApplicationId, Lifetime, Reason, UserId};
 use doorward_oidc::params::Params;
 use doorward_store::testing::each_place;
 use doorward_store::{count_queries, sql};
@@ -27,6 +33,38 @@ fn named(name: &str) -> NewAppPassword {
         reach: Reach::EverySite,
         lifetime: None,
     }
+}
+
+/// An application with one site, `https://<slug>.example.org`, for everyone or nobody.
+async fn guarded(app: &App, slug: &str, everyone: bool) -> ApplicationId {
+    let address = format!("https://{slug}.example.org").parse().unwrap();
+    let change = ApplicationChange {
+        everyone: Some(everyone),
+        sites: vec![SiteChange::Put(Box::new(SiteDraft::new(address)))],
+        ..ApplicationChange::default()
+    };
+    let created = app.doorward.create_application(slug, &change).await.unwrap();
+    created.application.id
+}
+
+/// May a request with this `Authorization` pass at a site?
+async fn passes(app: &App, slug: &str, authorization: &str) -> bool {
+    let place = Place::of(true, &format!("{slug}.example.org"), "/export").unwrap();
+    let shown = Shown {
+        cookies: &[],
+        session: None,
+        authorization: Some(authorization),
+    };
+    let verdict = app
+        .doorward
+        .check(&place, Some("GET"), shown, Origin::default)
+        .await
+        .unwrap();
+    matches!(verdict, Verdict::Pass(_))
+}
+
+fn basic(username: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{username}:{password}")))
 }
 
 async fn make(app: &App, user: UserId, new: &NewAppPassword) -> MadeAppPassword {
@@ -89,6 +127,56 @@ async fn it_brings_its_person_with_groups_and_where_it_works() {
             !found.person.groups.contains(&group.id),
             "out of the group at once"
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn at_a_site_it_is_a_bearer_token_or_the_password_of_basic() {
+    each_app(async |app| {
+        let alice = app.person("alice").await;
+        let service = app
+            .person_with("backup", |new| new.kind = UserKind::Service)
+            .await;
+        let wiki = guarded(&app, "wiki", true).await;
+        guarded(&app, "files", true).await;
+        guarded(&app, "closed", false).await;
+        let everywhere = make(&app, alice.id, &named("Phone")).await;
+        let one = NewAppPassword {
+            reach: Reach::Applications([wiki].into()),
+            ..named("Wiki only")
+        };
+        let one = make(&app, service.id, &one).await;
+        for (made, owner, site, good) in [
+            (&everywhere, "alice", "wiki", true),
+            (&everywhere, "alice", "files", true),
+            (&everywhere, "alice", "closed", false),
+            (&one, "backup", "wiki", true),
+            (&one, "backup", "files", false),
+            (&one, "backup", "closed", false),
+        ] {
+            let secret = made.secret.expose();
+            for authorization in [
+                format!("Bearer {secret}"),
+                basic(owner, secret),
+                basic(&format!("{owner}@example.org"), secret),
+            ] {
+                assert_eq!(
+                    passes(&app, site, &authorization).await,
+                    good,
+                    "{owner} at {site}: {authorization:.10}"
+                );
+            }
+            assert!(!passes(&app, site, &basic("mallory", secret)).await);
+            assert!(!passes(&app, site, &basic(owner, PASSWORD)).await);
+            assert!(!passes(&app, site, &format!("Bearer {PASSWORD}")).await);
+        }
+        let bearer = format!("Bearer {}", everywhere.secret.expose());
+        let (passed, queries) = count_queries(passes(&app, "wiki", &bearer)).await;
+        assert!(passed);
+        assert_eq!(queries, 0, "a warm check");
+        revoke(&app, alice.id, &everywhere).await;
+        assert!(!passes(&app, "wiki", &bearer).await, "revoked");
     })
     .await;
 }
@@ -482,12 +570,9 @@ async fn a_person_names_only_applications_that_admit_the_person() {
     each_app(async |app| {
         app.person("alice").await;
         let browser = app.sign_in("alice").await;
-        let wiki = app.oidc_client("wiki", |_| {}).await.application.id;
-        let closed = app
-            .oidc_client("closed", |change| change.everyone = Some(false))
-            .await
-            .application
-            .id;
+        let wiki = guarded(&app, "wiki", true).await;
+        let closed = guarded(&app, "closed", false).await;
+        app.oidc_client("siteless", |_| {}).await;
         let visit = browser.visit().await.unwrap();
         let door = &app.doorward;
         let choices: Vec<_> = door

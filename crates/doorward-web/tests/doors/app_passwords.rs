@@ -1,12 +1,27 @@
 //! The page on which people make app passwords for their programs.
 
+use doorward_core::admin::applications::ApplicationChange;
+use doorward_core::admin::sites::{SiteChange, SiteDraft};
+use doorward_domain::ApplicationId;
 use doorward_domain::app_password::Reach;
-use doorward_testkit::{PASSWORD, each_app};
+use doorward_testkit::{App, PASSWORD, each_app};
 use http::StatusCode;
 
 use crate::http_client::Client;
 
 const PAGE: &str = "/if/user/app-passwords/";
+
+/// An application with one site, for everyone or nobody.
+async fn guarded(app: &App, slug: &str, everyone: bool) -> ApplicationId {
+    let address = format!("https://{slug}.example.org").parse().expect("an address");
+    let change = ApplicationChange {
+        everyone: Some(everyone),
+        sites: vec![SiteChange::Put(Box::new(SiteDraft::new(address)))],
+        ..ApplicationChange::default()
+    };
+    let created = app.doorward.create_application(slug, &change).await;
+    created.expect("an application").application.id
+}
 
 /// The secret on a page.
 fn secret(body: &str) -> Option<String> {
@@ -18,13 +33,13 @@ fn secret(body: &str) -> Option<String> {
 async fn a_person_makes_one_sees_it_once_and_revokes_it() {
     each_app(async |app| {
         let alice = app.person("alice").await;
-        let wiki = app.oidc_client("wiki", |_| {}).await.application;
+        let wiki = guarded(&app, "wiki", true).await;
         let mut browser = Client::new(&app);
         browser.sign_in("alice").await;
         let page = browser.get(PAGE).await;
         assert_eq!(page.status, StatusCode::OK);
         let csrf = page.field("csrf");
-        let wiki_id = wiki.id.to_string();
+        let wiki_id = wiki.to_string();
         assert!(page.body.contains(&wiki_id), "the applications to choose from");
         let form = [
             ("csrf", csrf.as_str()),
@@ -47,7 +62,7 @@ async fn a_person_makes_one_sees_it_once_and_revokes_it() {
         assert!(!made.body.contains(PASSWORD));
         let found = app.doorward.app_password(&secret, Some("alice")).await.unwrap();
         let found = found.expect("a good one");
-        assert_eq!(found.password.reach, Reach::Applications([wiki.id].into()));
+        assert_eq!(found.password.reach, Reach::Applications([wiki].into()));
         let page = browser.get(PAGE).await;
         assert!(!page.body.contains("dwk_"), "never again");
         assert!(page.body.contains("Phone &#38;"));
@@ -129,12 +144,8 @@ async fn neither_a_stolen_cookie_nor_another_site_makes_or_revokes_one() {
 async fn what_is_missing_or_made_up_in_the_form_is_said_and_makes_nothing() {
     each_app(async |app| {
         let alice = app.person("alice").await;
-        let closed = app
-            .oidc_client("closed", |change| change.everyone = Some(false))
-            .await
-            .application;
-        let closed = closed.id.to_string();
-        app.oidc_client("wiki", |_| {}).await;
+        let closed = guarded(&app, "closed", false).await.to_string();
+        guarded(&app, "wiki", true).await;
         let mut browser = Client::new(&app);
         browser.sign_in("alice").await;
         let page = browser.get(PAGE).await;

@@ -71,10 +71,7 @@ fn one_is_made_shown_once_listed_and_revoked() {
     assert_eq!(revoked["id"], made["id"]);
     let id = listed[1]["id"].as_str().unwrap();
     place.run(&["user", "app-password", "revoke", "alice", id]).ok();
-    assert_eq!(
-        place.json(&["user", "app-password", "list", "alice"]),
-        json!([])
-    );
+    assert_eq!(place.json(&["user", "app-password", "list", "alice"]), json!([]));
     let empty = place.run(&["user", "app-password", "list", "alice"]).ok();
     assert!(empty.stdout.contains("no app passwords"));
     let events = place.json(&["event", "list"]).to_string();
@@ -118,10 +115,7 @@ fn mistakes_name_what_is_wrong_and_make_nothing() {
     create(&["alice", "--name", "a", "--application", "wikki"]).failed(3, &["wikki"]);
     create(&["alice", "--name", "a", "--expires", "soon"]).failed(2, &["soon", "90s"]);
     create(&["alice", "--name", "a", "--expires", "0s"]).failed(1, &["expires"]);
-    assert_eq!(
-        place.json(&["user", "app-password", "list", "alice"]),
-        json!([])
-    );
+    assert_eq!(place.json(&["user", "app-password", "list", "alice"]), json!([]));
     create(&["alice", "--name", "Backup"]).ok();
     create(&["alice", "--name", "backup"]).failed(1, &["taken"]);
     place
