@@ -162,12 +162,15 @@ impl Doorward {
         Ok(())
     }
 
-    /// Writes down every half minute which sessions were in use; an idle server writes nothing.
+    /// Writes down every half minute which sessions and app passwords were in use; an idle server writes nothing.
     pub(crate) async fn note_sessions(self) {
         loop {
             tokio::time::sleep(Duration::from_secs(30)).await;
             if let Err(error) = self.write_seen().await {
                 tracing::debug!(%error, "sessions in use could not be written down");
+            }
+            if let Err(error) = self.write_used().await {
+                tracing::debug!(%error, "app passwords in use could not be written down");
             }
         }
     }
@@ -216,6 +219,7 @@ impl Doorward {
             forget_jobs(now.minus(Lifetime::from_days(30))),
             forget_changes(now.minus(Lifetime::from_days(1))),
             forget_links(spent),
+            forget_app_passwords(now.minus(KEEP_DELETED)),
             purge_users(now.minus(KEEP_DELETED)),
             purge_groups(now.minus(KEEP_DELETED)),
             purge_applications(now.minus(KEEP_DELETED)),

@@ -4,6 +4,7 @@
 //! configuration in memory; jobs. Must not live here: HTTP server types, SQL text, HTML.
 
 pub mod admin;
+pub mod app_passwords;
 pub mod attempts;
 pub mod authorize;
 pub mod client_auth;
@@ -111,6 +112,7 @@ struct Inner {
     hash_params: OnceLock<Argon2Params>,
     decoy: OnceLock<String>,
     sessions: sessions::Cache,
+    app_passwords: app_passwords::Cache,
     refusals: events::Limiter,
     inflight: sign_in::Inflight,
     fetched_keys: client_auth::JwksCache,
@@ -155,6 +157,7 @@ impl Doorward {
                 hash_params: OnceLock::new(),
                 decoy: OnceLock::new(),
                 sessions,
+                app_passwords: app_passwords::Cache::default(),
                 refusals: events::Limiter::default(),
                 inflight: sign_in::Inflight::default(),
                 fetched_keys: client_auth::JwksCache::default(),

@@ -272,6 +272,8 @@ impl Doorward {
         tx.set_password(user, &hash, now).await?;
         self.close_all(&tx, user, None, "recovered", now).await?;
         tx.end_families_of_user(user, "recovered", now).await?;
+        self.revoke_app_passwords(&tx, user, "recovered", origin, now)
+            .await?;
         let about = About {
             user: Some(user),
             details: json!({ "by": "recovery link" }),

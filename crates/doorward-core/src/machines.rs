@@ -3,7 +3,7 @@
 use quick_cache::sync::Cache as QuickCache;
 use std::sync::Arc;
 
-use doorward_crypto::token;
+use doorward_crypto::token::{self, TokenKind};
 use doorward_domain::access::Person;
 use doorward_domain::site::SiteEntry;
 use doorward_domain::{ApplicationId, Timestamp};
@@ -94,9 +94,8 @@ impl Doorward {
     }
 
     async fn bearer_of(&self, entry: &SiteEntry, text: &str) -> Result<Machine> {
-        let machine = self.app_password_of(entry, text, None).await?;
-        if !matches!(machine, Machine::Refused) {
-            return Ok(machine);
+        if TokenKind::of(text) == Some(TokenKind::AppPassword) {
+            return self.app_password_of(entry, text, None).await;
         }
         let Some(known) = self.known_token(text).await? else {
             return Ok(Machine::Refused);
@@ -146,14 +145,18 @@ impl Doorward {
         Ok(Some(known))
     }
 
-    /// A person by app password.
+    /// A person by app password, when it was made for the application of this site.
     async fn app_password_of(
         &self,
-        _entry: &SiteEntry,
-        _text: &str,
-        _username: Option<&str>,
+        entry: &SiteEntry,
+        text: &str,
+        username: Option<&str>,
     ) -> Result<Machine> {
-        Ok(Machine::Refused)
+        let found = self.app_password(text, username).await?;
+        Ok(match found {
+            Some(found) if found.covers(entry.application.id) => Machine::Person(Arc::clone(&found.person)),
+            _ => Machine::Refused,
+        })
     }
 }
 

@@ -24,6 +24,8 @@ pub mod topic {
     pub const USER: &str = "user";
     /// One session ended; subject is the id.
     pub const SESSION: &str = "session";
+    /// One app password was revoked; subject is the id.
+    pub const APP_PASSWORD: &str = "app_password";
     /// Signing keys.
     pub const KEYS: &str = "keys";
     /// Settings in the database.
@@ -119,7 +121,9 @@ impl Doorward {
                 Change::Changed { topic, subject, .. } => match topic.as_str() {
                     topic::DIRECTORY | topic::SETTINGS => directory = true,
                     topic::KEYS => keys = true,
-                    topic::USER | topic::SESSION => self.inner.sessions.forget(subject),
+                    topic::USER | topic::SESSION | topic::APP_PASSWORD => {
+                        self.inner.sessions.forget(subject);
+                    }
                     _ => {}
                 },
             }

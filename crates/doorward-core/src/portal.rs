@@ -8,6 +8,7 @@ use doorward_domain::access;
 use doorward_domain::application::Application;
 use doorward_domain::event::{Event, EventKind};
 use doorward_domain::token::Grant;
+use doorward_domain::user::User;
 use doorward_domain::{ApplicationId, EventId, Reason, UserId, text};
 use doorward_store::EventFilter;
 
@@ -16,6 +17,11 @@ use crate::events::About;
 use crate::picture::topic;
 use crate::sessions::Visit;
 use crate::{Doorward, Origin};
+
+/// What failures to show the own password once more are counted under.
+pub(crate) fn password_key(user: UserId) -> String {
+    format!("password {user}")
+}
 
 impl Doorward {
     /// Applications the person may enter, by heading and name.
@@ -121,33 +127,11 @@ impl Doorward {
         origin: &Origin,
     ) -> Result<()> {
         let user = &visit.person.user;
-        let key = format!("password {}", user.id);
-        // One guess at a time, so that each is counted before the next is compared.
-        let _turn = self.password_turn(&key).await?;
-        self.limit_password_guesses(&key, user.id, origin).await?;
-        let stored = self.store()?.read().password_hash(user.id).await?;
-        let verified = self
-            .verify_password(
-                stored.clone(),
-                current.chars().take(crate::passwords::LONGEST).collect(),
-            )
+        let stored = self
+            .prove_password(user, current, "password change", origin)
             .await?;
-        let now = self.now();
-        if !matches!(verified, Verified::Match { .. }) {
-            let tx = self.store()?.begin().await?;
-            tx.add_failure(&key, now).await?;
-            tx.commit().await?;
-            let about = About {
-                user: Some(user.id),
-                details: json!({ "what": "password change" }),
-                ..About::default()
-            };
-            return Err(self
-                .refuse("password", Reason::WrongCredentials, about, origin)
-                .await
-                .into());
-        }
         let hash = self.prepare_password(user, new).await?;
+        let now = self.now();
         let tx = self.store()?.begin().await?;
         tx.lock_user(user.id).await?;
         // Hashing took a while: the password that was compared and the session must still be there.
@@ -158,12 +142,15 @@ impl Doorward {
             return Err(Refused::bare(Reason::SessionEnded).into());
         }
         tx.set_password(user.id, &hash, now).await?;
-        tx.clear_failures(&[key]).await?;
+        tx.clear_failures(&[password_key(user.id)]).await?;
         let others = self
             .close_all(&tx, user.id, Some(visit.session.id), "password changed", now)
             .await?;
         // Whoever knew the old password may have let a client in that needs no session.
         tx.end_families_of_user(user.id, "password changed", now).await?;
+        let app_passwords = self
+            .revoke_app_passwords(&tx, user.id, "password changed", origin, now)
+            .await?;
         let about = About {
             user: Some(user.id),
             session: Some(visit.session.id),
@@ -176,10 +163,56 @@ impl Doorward {
         for id in others {
             self.inner.sessions.forget(&id.to_string());
         }
+        for id in app_passwords {
+            self.inner.sessions.forget(&id.to_string());
+        }
         Ok(())
     }
 
-    async fn limit_password_guesses(&self, key: &str, user: UserId, origin: &Origin) -> Result<()> {
+    /// Compares the own password once more, for `what`; failures count together, whatever they were for. Gives the hash that
+    /// it was compared with.
+    pub(crate) async fn prove_password(
+        &self,
+        user: &User,
+        given: &str,
+        what: &str,
+        origin: &Origin,
+    ) -> Result<Option<String>> {
+        let key = password_key(user.id);
+        // One guess at a time, so that each is counted before the next is compared.
+        let _turn = self.password_turn(&key).await?;
+        self.limit_password_guesses(&key, user.id, what, origin).await?;
+        let stored = self.store()?.read().password_hash(user.id).await?;
+        let verified = self
+            .verify_password(
+                stored.clone(),
+                given.chars().take(crate::passwords::LONGEST).collect(),
+            )
+            .await?;
+        if matches!(verified, Verified::Match { .. }) {
+            return Ok(stored);
+        }
+        let tx = self.store()?.begin().await?;
+        tx.add_failure(&key, self.now()).await?;
+        tx.commit().await?;
+        let about = About {
+            user: Some(user.id),
+            details: json!({ "what": what }),
+            ..About::default()
+        };
+        Err(self
+            .refuse("password", Reason::WrongCredentials, about, origin)
+            .await
+            .into())
+    }
+
+    async fn limit_password_guesses(
+        &self,
+        key: &str,
+        user: UserId,
+        what: &str,
+        origin: &Origin,
+    ) -> Result<()> {
         use doorward_domain::throttle::{Counts, Verdict, judge};
         let now = self.now();
         let failures = self.store()?.read().failures(&[key.to_owned()]).await?;
@@ -193,7 +226,7 @@ impl Doorward {
         let seconds = u32::try_from((until.millis_since(now) + 999) / 1000).unwrap_or(1);
         let about = About {
             user: Some(user),
-            details: json!({ "what": "password change" }),
+            details: json!({ "what": what }),
             ..About::default()
         };
         let refused = self.refuse("password", reason, about, origin).await;

@@ -47,6 +47,17 @@ impl Visit {
     }
 }
 
+/// How far something in memory holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// As good as the database.
+    Fresh,
+    /// Nothing speaks against it, but something may have been missed: good for as long as the database cannot be asked.
+    Doubtful,
+    /// It was changed or ended.
+    Stale,
+}
+
 /// What is in memory of a session.
 enum Warm {
     /// Nothing.
@@ -105,32 +116,39 @@ impl Cache {
         }
     }
 
-    fn sequence(&self) -> u64 {
+    pub(crate) fn sequence(&self) -> u64 {
         self.marks.read().map_or(0, |marks| marks.sequence)
+    }
+
+    /// How far something holds that was loaded at this place in the sequence and hangs on these subjects.
+    pub(crate) fn standing(&self, loaded: u64, subjects: [uuid::Uuid; 2]) -> Standing {
+        let Ok(marks) = self.marks.read() else {
+            return Standing::Stale;
+        };
+        let stale = |id: &uuid::Uuid| marks.subjects.get(id).is_some_and(|mark| *mark > loaded);
+        let named = !marks.subjects.is_empty() && subjects.iter().any(stale);
+        // Marks on single subjects older than this were dropped: who is older than it may have been among them.
+        if named || marks.dropped > loaded {
+            Standing::Stale
+        } else if marks.everything > loaded {
+            Standing::Doubtful
+        } else {
+            Standing::Fresh
+        }
     }
 
     fn find(&self, digest: &[u8; 32]) -> Warm {
         let Some(visit) = self.entries.get(digest) else {
             return Warm::Cold;
         };
-        let Ok(marks) = self.marks.read() else {
-            return Warm::Cold;
-        };
-        let stale = |id: uuid::Uuid| marks.subjects.get(&id).is_some_and(|mark| *mark > visit.loaded);
-        let named = !marks.subjects.is_empty()
-            && (stale(visit.session.id.uuid()) || stale(visit.session.user_id.uuid()));
-        let doubtful = marks.everything > visit.loaded;
-        // Marks on single subjects older than this were dropped: who is older than it may have been among them.
-        let forgotten = marks.dropped > visit.loaded;
-        drop(marks);
-        if named || forgotten {
-            self.entries.remove(digest);
-            return Warm::Cold;
-        }
-        if doubtful {
-            Warm::Doubtful(visit)
-        } else {
-            Warm::Fresh(visit)
+        let subjects = [visit.session.id.uuid(), visit.session.user_id.uuid()];
+        match self.standing(visit.loaded, subjects) {
+            Standing::Fresh => Warm::Fresh(visit),
+            Standing::Doubtful => Warm::Doubtful(visit),
+            Standing::Stale => {
+                self.entries.remove(digest);
+                Warm::Cold
+            }
         }
     }
 
@@ -330,7 +348,7 @@ impl Doorward {
     }
 
     /// May memory stand in for a database that is away? Not for longer than the policy says.
-    fn may_stand_in(&self, now: Timestamp) -> Result<()> {
+    pub(crate) fn may_stand_in(&self, now: Timestamp) -> Result<()> {
         match self.away_since(now) {
             Some(since) if now >= since.plus(self.inner.directory.load().session_policy.away) => {
                 Err(Fault::unavailable("the database has been away for too long").into())

@@ -37,11 +37,13 @@ pub enum TokenKind {
     Setup,
     /// A token for the admin API.
     Api,
+    /// An app password: what a program of a user shows at sites behind forward auth.
+    AppPassword,
 }
 
 impl TokenKind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Session,
         Self::Code,
         Self::Access,
@@ -51,6 +53,7 @@ impl TokenKind {
         Self::ClientSecret,
         Self::Setup,
         Self::Api,
+        Self::AppPassword,
     ];
 
     /// The letters before the underscore.
@@ -66,6 +69,7 @@ impl TokenKind {
             Self::ClientSecret => "dwx",
             Self::Setup => "dwl",
             Self::Api => "dwt",
+            Self::AppPassword => "dwk",
         }
     }
 

@@ -43,6 +43,10 @@ words! {
         ApplicationChanged = "application_changed",
         /// A client secret was made or expired by hand.
         SecretChanged = "secret_changed",
+        /// An app password was made.
+        AppPasswordMade = "app_password_made",
+        /// App passwords were revoked: one by hand, or all when the password changed.
+        AppPasswordRevoked = "app_password_revoked",
         /// A signing key was made or withdrawn.
         KeyChanged = "key_changed",
         /// A custom scope was made, changed or deleted.

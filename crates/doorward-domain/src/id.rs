@@ -116,6 +116,8 @@ kinds! {
     Scope => ScopeId,
     /// A client secret or API token.
     Secret => SecretId,
+    /// An app password.
+    AppPassword => AppPasswordId,
     /// An audit event.
     Event => EventId,
     /// A queued job.

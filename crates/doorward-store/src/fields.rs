@@ -36,7 +36,7 @@ pub(crate) fn whole(rows: Vec<Row>, most: usize, table: &str) -> Result<Vec<Row>
 }
 
 /// Which field of the record is taken already, for an [`Error::Conflict`] on a natural key: `username`, `email`,
-/// `name`, `slug`, `client_id`, `kid`, `number`, `uid` or `user_code`.
+/// `name`, `slug`, `client_id`, `kid`, `number`, `uid`, `user_code` or `app_password_name`.
 #[must_use]
 pub fn conflict_field(error: &Error) -> Option<&'static str> {
     let Error::Conflict { constraint } = error else {
@@ -52,6 +52,7 @@ pub fn conflict_field(error: &Error) -> Option<&'static str> {
         "applications_client_id_key" => "client_id",
         "signing_keys_kid_key" => "kid",
         "device_codes_user_code_key" => "user_code",
+        "app_passwords_user_id_name_key_key" => "app_password_name",
         _ => return None,
     })
 }

@@ -16,6 +16,7 @@
 //! ```
 
 pub mod api_tokens;
+mod app_passwords;
 mod applications;
 mod changes;
 pub mod codes;

@@ -63,6 +63,7 @@ const MIGRATIONS: &[Migration] = &[
     both!(5, "0005_events"),
     both!(6, "0006_bound_tokens"),
     both!(7, "0007_sites"),
+    both!(8, "0008_app_passwords"),
 ];
 
 /// Newest schema version that this program knows.

@@ -10,6 +10,7 @@ use crate::{EventFilter, UserFilter};
 /// The resource files, for the statements that stand in `sql("…")`.
 const SOURCES: &[(&str, &str)] = &[
     ("api_tokens", include_str!("api_tokens.rs")),
+    ("app_passwords", include_str!("app_passwords.rs")),
     ("applications", include_str!("applications.rs")),
     ("codes", include_str!("codes.rs")),
     ("devices", include_str!("devices.rs")),
@@ -31,6 +32,8 @@ const SOURCES: &[(&str, &str)] = &[
 const NAMED: &[(&str, &str)] = &[
     ("api_tokens::FIND", crate::api_tokens::FIND),
     ("api_tokens::OF_USER", crate::api_tokens::OF_USER),
+    ("app_passwords::BY_DIGEST", crate::app_passwords::BY_DIGEST),
+    ("app_passwords::OF_USER", crate::app_passwords::OF_USER),
     ("applications::BY_ID", crate::applications::BY_ID),
     ("applications::BY_SLUG", crate::applications::BY_SLUG),
     (

@@ -1,5 +1,7 @@
 //! The portal: what signed-in people see of themselves.
 
+mod app_passwords;
+
 use axum::extract::Request;
 use http::{Method, StatusCode};
 use std::collections::BTreeMap;
@@ -24,6 +26,8 @@ use crate::reply::{Failure, Forms, Reply, failure_page};
 
 /// Events on one page of the activity list.
 const PAGE: u32 = 50;
+
+use app_passwords::page as app_passwords_page;
 
 async fn finish(ask: &Ask, result: Result<Reply, Failure>) -> Reply {
     match result {
@@ -96,6 +100,10 @@ handler! {
 handler! {
     /// Changing the password.
     password => password_page
+}
+handler! {
+    /// App passwords.
+    app_passwords => app_passwords_page
 }
 handler! {
     /// Signed-in browsers.

@@ -283,6 +283,7 @@ fn table() -> Vec<Row> {
         row("/if/user/", GET, Person, portal::tiles),
         row("/if/user/profile/", BOTH, Person, portal::profile),
         row("/if/user/password/", BOTH, Person, portal::password),
+        row("/if/user/app-passwords/", BOTH, Person, portal::app_passwords),
         row("/if/user/sessions/", BOTH, Person, portal::sessions),
         row("/if/user/grants/", BOTH, Person, portal::grants),
         row("/if/user/activity/", GET, Person, portal::activity),

@@ -36,6 +36,7 @@ before(async () => {
   asks = await create('asks', '--confidential', '--consent', 'explicit', '--name', 'Grafana with a rather long name & <b>markup</b>')
   frames = await create('frames', '--confidential', '--frontchannel-logout-uri', rp.url('/frontchannel'))
   tv = await create('tv', '--public', '--grant', 'device_code')
+  await door.cli('application', 'create', 'wiki', '--site', 'https://wiki.example', '--allow-group', 'staff')
   for (let index = 0; index < 14; index += 1) await create(`tile-${index}`, '--confidential', '--name', `Tile ${index}`)
 })
 after(async () => {
@@ -69,6 +70,19 @@ const somebodyNew = async () => {
   const person = { username, email: `${username}@example.org`, name: 'Carol Clay', password: 'broad-Orchard-31-walnut' }
   await door.addUser(person, '--group', 'staff')
   return person
+}
+
+let numbered = 0
+/** Fills in the form for an app password; the reveal of the list of applications needs no script. */
+const askForAppPassword = async (page, password) => {
+  await signIn(page, ALICE)
+  await page.goto(`${door.url}/if/user/app-passwords/`)
+  await page.fill('input[name=name]', `Calendar ${(numbered += 1)}`)
+  await page.check('#where-some')
+  await page.locator('input[name=application]').first().check()
+  await page.fill('input[name=current_password]', password)
+  await page.locator('form', { has: page.locator('input[name=current_password]') }).locator('button[type=submit]').click()
+  await page.waitForLoadState()
 }
 
 /** How to reach each page; every step works without JavaScript. */
@@ -131,6 +145,24 @@ const PAGES = {
   portal: (page) => signIn(page, ALICE),
   'portal-empty': (page) => signIn(page, BOB),
   'portal-administrator': (page) => signIn(page, ADMIN),
+  'app-passwords': async (page) => {
+    await signIn(page, ALICE)
+    await page.goto(`${door.url}/if/user/app-passwords/`)
+    await page.check('#where-some')
+  },
+  'app-password-made': async (page) => {
+    await askForAppPassword(page, ALICE.password)
+    assert.match(await page.locator('#code').innerText(), /^dwk_[\w-]{43}$/)
+  },
+  'app-password-refused': async (page) => {
+    await askForAppPassword(page, 'not-her-password')
+    assert.equal(await page.locator('#code').count(), 0)
+  },
+  'app-password-revoke': async (page) => {
+    await askForAppPassword(page, ALICE.password)
+    await page.goto(`${door.url}/if/user/app-passwords/`)
+    await page.locator('summary').first().click()
+  },
   'end-session': async (page) => {
     await signIn(page, ALICE)
     await page.goto(`${frames.app.issuer}end-session/`)

@@ -94,6 +94,23 @@ test('a session ended by the command line is refused within 1 s', async () => {
   })
 })
 
+test('an app password made by the command line is in the portal; revoked there it is gone; a new password revokes the rest', async () => {
+  const made = await door.cli('user', 'app-password', 'create', 'alice', '--name', 'nightly', '--expires', '30d')
+  assert.match(made.secret, /^dwk_[\w-]{43}$/)
+  await door.cli('user', 'app-password', 'create', 'alice', '--name', 'phone')
+  const listed = async () => (await door.cli('user', 'app-password', 'list', 'alice')).map((one) => one.name)
+  const visitor = new Visitor(door.url)
+  await visitor.signIn(ALICE)
+  const { page } = await visitor.open('/if/user/app-passwords/')
+  assert.match(page.text, /nightly/)
+  assert.doesNotMatch(page.text, /dwk_/)
+  await visitor.submit(page, formsOf(page.text).find((form) => form.fields.revoke === made.id))
+  assert.deepEqual(await listed(), ['phone'])
+  const secret = await door.run(['user', 'password', 'alice', '--password-stdin', '--json'], { input: `${ALICE.password}\n` })
+  assert.equal(secret.status, 0, secret.stderr)
+  assert.deepEqual(await listed(), [])
+})
+
 test('a deleted person is out within 1 s, restored the person has the same subject', async () => {
   const erin = { username: 'erin', email: 'erin@example.org', name: 'Erin', password: 'spare-Lantern-58-quartz' }
   await door.addUser(erin, '--group', 'staff')

@@ -344,6 +344,10 @@ impl Doorward {
             self.close_all(&tx, id, None, "user changed", now).await?;
             tx.end_families_of_user(id, "user changed", now).await?;
         }
+        if hash.is_some() {
+            self.revoke_app_passwords(&tx, id, "password set", &Origin::default(), now)
+                .await?;
+        }
         self.keep_administrator(&tx, had_admin).await?;
         let details = json!({ "what": "changed", "fields": changed, "password": hash.is_some() });
         let about = About {
@@ -446,6 +450,7 @@ impl Doorward {
         self.refuse_shared_names(&tx, &user).await?;
         self.note_user(&tx, id, "restored").await?;
         tx.commit().await?;
+        self.inner.sessions.forget(&id.to_string());
         self.find_user(&id.to_string()).await
     }
 

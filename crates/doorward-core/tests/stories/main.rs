@@ -8,6 +8,7 @@
 )]
 
 mod administrators;
+mod app_passwords;
 mod authorize;
 mod budgets;
 mod device;

@@ -1,8 +1,10 @@
 //! No secret is where it can be read: not in events, not in the database, not in what is shown for debugging.
 
 use doorward_core::Origin;
+use doorward_core::app_passwords::NewAppPassword;
 use doorward_core::links::Promote;
 use doorward_domain::Lifetime;
+use doorward_domain::app_password::Reach;
 use doorward_domain::client::{AccessTokenFormat, GrantType};
 use doorward_oidc::params::Params;
 use doorward_testkit::{App, PASSWORD, Tokens, each_app};
@@ -76,6 +78,25 @@ async fn a_day(app: &App) -> Vec<String> {
         secrets.extend(rotated.client_secret);
     }
     let visit = browser.visit().await.unwrap();
+    let new = NewAppPassword {
+        name: "Phone".into(),
+        reach: Reach::EverySite,
+        lifetime: None,
+    };
+    let made = app
+        .doorward
+        .create_own_app_password(&visit, PASSWORD, &new, &browser.origin)
+        .await
+        .unwrap();
+    let app_password = made.secret.expose().to_owned();
+    assert!(
+        app.doorward
+            .app_password(&app_password, None)
+            .await
+            .unwrap()
+            .is_some()
+    );
+    secrets.push(app_password);
     app.doorward
         .change_password(&visit, PASSWORD, "another good one", &browser.origin)
         .await

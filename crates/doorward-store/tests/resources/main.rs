@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail the test")]
 
+mod app_passwords;
 mod applications;
 mod attacks;
 mod events;

@@ -6,10 +6,11 @@ use doorward_domain::event::EventKind;
 use doorward_domain::{Reason, Timestamp};
 use doorward_web::locale::Language;
 use doorward_web::pages::{
-    Activity, ActivityItem, ConnectedApplication, Consent, Destination, DeviceConfirm, DeviceDenied,
-    DeviceDone, DeviceEntry, DeviceName, FormPost, FrontChannelLogout, Grants, Link, Message, Page, Password,
-    Person, Portal, Problem, Profile, Recover, Refusal, RefusalDetails, Scope, SelectAccount, SessionItem,
-    Sessions, Setup, SetupDone, SignIn, SignOut, SignedOut, Tile, TileGroup, Trouble,
+    Activity, ActivityItem, AppPasswordChoice, AppPasswordItem, AppPasswords, ConnectedApplication, Consent,
+    Destination, DeviceConfirm, DeviceDenied, DeviceDone, DeviceEntry, DeviceName, FormPost,
+    FrontChannelLogout, Grants, Link, MadeSecret, Message, Page, Password, Person, Portal, Problem, Profile,
+    Recover, Refusal, RefusalDetails, Scope, SelectAccount, SessionItem, Sessions, Setup, SetupDone, SignIn,
+    SignOut, SignedOut, Tile, TileGroup, Trouble, Where,
 };
 
 /// Name and HTML of each page.
@@ -585,9 +586,103 @@ fn account(language: Language, pages: &mut Pages) -> Outcome {
         }
         .render(&page)?,
     ));
+    app_passwords(&page, pages)?;
     sessions(&page, pages)?;
     grants(&page, pages)?;
     activity(&page, pages)
+}
+
+fn app_passwords(page: &Page<'_>, pages: &mut Pages) -> Outcome {
+    let phone = AppPasswordItem {
+        id: "a1",
+        name: "Calendar on my phone",
+        applications: None,
+        since: ago(9_000_000),
+        used: Some(ago(120)),
+        expires: Some(Timestamp::from_seconds(NOW + 2_000_000)),
+        over: false,
+    };
+    let items = [
+        phone,
+        AppPasswordItem {
+            id: "a2",
+            name: LONG,
+            applications: Some("Grafana, Television, Wiki of the <Archiv>"),
+            used: None,
+            expires: None,
+            ..phone
+        },
+        AppPasswordItem {
+            id: "a3",
+            name: "Old backup",
+            used: Some(ago(9_000_000)),
+            expires: Some(ago(500_000)),
+            over: true,
+            ..phone
+        },
+    ];
+    let choice = |id, name, chosen| AppPasswordChoice { id, name, chosen };
+    let choices = [
+        choice("g1", "Grafana", true),
+        choice("g2", "Television", false),
+        choice("g3", LONG, false),
+    ];
+    let fresh = AppPasswords {
+        username: ALICE.username,
+        items: &[],
+        choices: &choices,
+        made: None,
+        name: "",
+        place: Where::Open,
+        days: Some(90),
+        problem: None,
+        field_problems: &[],
+        notice: None,
+    };
+    let made = MadeSecret {
+        name: phone.name,
+        secret: "dwk_3q2-7wAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    };
+    let wrong = [
+        ("name", Message::new("problem-name-taken")),
+        ("where", Message::new("app-password-where-missing")),
+    ];
+    let views = [
+        ("app-passwords-empty", fresh.clone()),
+        (
+            "app-passwords",
+            AppPasswords {
+                items: &items,
+                notice: Some(Message::new("app-password-revoked")),
+                ..fresh.clone()
+            },
+        ),
+        (
+            "app-passwords-made",
+            AppPasswords {
+                items: &items[..1],
+                made: Some(made),
+                choices: &[],
+                ..fresh.clone()
+            },
+        ),
+        (
+            "app-passwords-wrong",
+            AppPasswords {
+                items: &items[..1],
+                name: phone.name,
+                place: Where::Some,
+                days: None,
+                problem: Some(Problem::new(Message::new("form-problem"))),
+                field_problems: &wrong,
+                ..fresh
+            },
+        ),
+    ];
+    for (name, view) in views {
+        pages.push((name.into(), view.render(page)?));
+    }
+    Ok(())
 }
 
 fn sessions(page: &Page<'_>, pages: &mut Pages) -> Outcome {

@@ -33,6 +33,7 @@ field-setup-code-hint = Er steht im Terminal, in dem der Server gestartet wurde.
 problem-required = Bitte füllen Sie dieses Feld aus.
 problem-username-taken = Diesen Benutzernamen gibt es schon. Bitte wählen Sie einen anderen.
 problem-username-invalid = Bitte nur Buchstaben, Ziffern und . _ - @ + verwenden.
+problem-name-taken = Sie haben schon eines mit diesem Namen. Bitte wählen Sie einen anderen.
 problem-email-taken = Diese Adresse gehört schon jemandem.
 problem-email-invalid = Das sieht nicht nach einer E-Mail-Adresse aus.
 problem-password-short = Bitte mindestens { $count } Zeichen verwenden.

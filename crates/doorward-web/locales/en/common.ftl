@@ -33,6 +33,7 @@ field-setup-code-hint = Printed in the terminal where the server started.
 problem-required = Please fill this in.
 problem-username-taken = This user name is taken. Please choose another one.
 problem-username-invalid = Please use letters, digits and . _ - @ + only.
+problem-name-taken = You have another one of this name. Please choose another name.
 problem-email-taken = This address belongs to somebody already.
 problem-email-invalid = This does not look like an email address.
 problem-password-short = Please use at least { $count } characters.

@@ -24,8 +24,45 @@ email-unverified = Not verified
 language-browser = As the browser asks
 
 password-title = Password
-password-lead = Changing it signs you out everywhere else.
+password-lead = Changing it signs you out everywhere else and revokes your app passwords.
 password-button = Change password
+
+app-passwords-title = App passwords
+app-passwords-lead = For programs that cannot sign in on a page: a calendar, a backup script. Each gets a password of its own that you can revoke.
+app-password-made = App password “{ $name }”
+app-password-made-lead = Copy it now. It is not shown again.
+app-password-made-use = In programs that ask for a user name too, type { $username }.
+no-app-passwords-title = No app passwords
+no-app-passwords = When a program asks for a password, make one here instead of giving it your own.
+app-password-over = Expired
+app-password-everywhere = Every site that you may enter
+app-password-at = Only { $applications }
+app-password-since = Made
+app-password-used = Last used
+app-password-unused = Never used
+app-password-expires = Expires
+app-password-until = Expires
+app-password-forever = Does not expire
+app-password-revoke = Revoke
+app-password-revoke-lead = The program that uses it is locked out at once. This cannot be undone.
+app-password-revoke-button = Revoke “{ $name }”
+app-password-revoked = The app password was revoked.
+app-password-new = Make an app password
+app-password-name = What is it for?
+app-password-name-hint = For example “Calendar on my phone”. You find it by this name.
+app-password-where = Where it works
+app-password-where-every = Every site that you may enter
+app-password-where-some = Only these applications
+app-password-where-missing = Please choose where it works, and at least one application.
+app-password-days =
+    { $days ->
+        [365] After one year
+       *[other] After { $days } days
+    }
+app-password-never = Never
+app-password-proof = So that nobody else makes one while you are away.
+app-password-button = Make app password
+app-passwords-full = You have { $count } app passwords, and that is the limit. Revoke one that you do not need.
 
 sessions-title = Sessions
 sessions-lead = Browsers in which you are signed in.
@@ -81,6 +118,8 @@ event-user_changed = Profile changed
 event-group_changed = A group changed
 event-application_changed = { $application } changed
 event-secret_changed = A secret of { $application } changed
+event-app_password_made = An app password was made
+event-app_password_revoked = An app password was revoked
 event-key_changed = A signing key changed
 event-scope_changed = A scope changed
 event-setting_changed = A setting changed

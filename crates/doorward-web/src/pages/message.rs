@@ -73,6 +73,7 @@ fn complaint(text: &str) -> Option<(&'static str, Message<'static>)> {
             Message::new("problem-password-long").with("count", count())
         }
         "password" if ours.contains("something else") => Message::new("problem-password-weak"),
+        "name" if ours.contains("is taken") => Message::new("problem-name-taken"),
         _ if ours.contains("is empty") => Message::new("problem-required"),
         _ if ours.contains("at most") => Message::new("problem-too-long").with("count", count()),
         "username" => Message::new("problem-username-invalid"),

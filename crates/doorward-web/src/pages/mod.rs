@@ -7,6 +7,7 @@
 //! templates; addresses that become links only enter as a [`Link`].
 
 mod account;
+mod app_passwords;
 mod consent;
 mod device;
 mod device_name;
@@ -25,6 +26,7 @@ mod site;
 pub use account::{
     Activity, ActivityItem, ConnectedApplication, Grants, Password, Profile, SessionItem, Sessions,
 };
+pub use app_passwords::{AppPasswordChoice, AppPasswordItem, AppPasswords, EXPIRES_DAYS, MadeSecret, Where};
 pub use consent::{Consent, Scope};
 pub use device::{DeviceConfirm, DeviceDenied, DeviceDone, DeviceEntry};
 pub use device_name::DeviceName;

@@ -118,6 +118,7 @@ async fn every_page_has_a_strict_policy_and_is_never_cached() {
             "/if/user/",
             "/if/user/profile/",
             "/if/user/password/",
+            "/if/user/app-passwords/",
             "/if/user/sessions/",
             "/if/user/grants/",
             "/if/user/activity/",

@@ -1,5 +1,6 @@
 //! The commands, one file per noun. Each reads its arguments, asks core and prints; none decides.
 
+pub(crate) mod app_password;
 pub(crate) mod application;
 pub(crate) mod config;
 mod doctor;

@@ -7,6 +7,7 @@ use doorward_domain::{Attributes, UserId};
 use doorward_store::{MAX_PAGE, UserFilter};
 use serde_json::{Value, json};
 
+use super::app_password::{self, AppPassword};
 use super::{Desk, view};
 use crate::arguments::{Yes, words};
 use crate::failure::{Failure, Result};
@@ -51,11 +52,14 @@ pub(crate) enum User {
     /// Keeps a user from signing in and ends all sessions and tokens
     #[command(after_help = "Examples:\n  doorward user deactivate alice")]
     Deactivate(Gone),
-    /// Sets a user's password and ends all sessions
+    /// Sets a user's password and ends all sessions and app passwords
     #[command(
         after_help = "Examples:\n  doorward user password alice\n  doorward user password alice --password-stdin < password.txt"
     )]
     Password(Password),
+    /// App passwords of a user: secrets for programs that cannot sign in on pages
+    #[command(subcommand)]
+    AppPassword(AppPassword),
 }
 
 /// A user to be made.
@@ -202,6 +206,7 @@ pub(crate) async fn run(what: User, desk: &Desk) -> Result<()> {
             switch(desk, &user.id.to_string(), false).await
         }
         User::Password(password) => self::password(&password, desk).await,
+        User::AppPassword(what) => app_password::run(what, desk).await,
     }
 }
 
@@ -390,7 +395,12 @@ async fn password(given: &Password, desk: &Desk) -> Result<()> {
         ..UserChange::default()
     };
     let user = desk.doorward.update_user(user.id, &change).await?;
-    show(desk, user, Some("has the new password; all sessions have ended")).await
+    show(
+        desk,
+        user,
+        Some("has the new password; all sessions and app passwords have ended"),
+    )
+    .await
 }
 
 #[cfg(test)]

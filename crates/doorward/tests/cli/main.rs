@@ -6,6 +6,7 @@
     reason = "a test ends where something is not as it should be; clippy knows only functions marked as tests"
 )]
 
+mod app_passwords;
 mod applications;
 mod files;
 mod people;
