@@ -257,6 +257,28 @@ impl Doorward {
         Ok(None)
     }
 
+    /// The same from memory alone; `None` also for what only the database can tell.
+    pub(crate) fn warm_site_visit<'c>(
+        &self,
+        cookies: impl Iterator<Item = &'c str>,
+        host: &str,
+        https: bool,
+    ) -> Option<Arc<Visit>> {
+        let now = self.now();
+        let mut ids = cookies
+            .take(MOST_COOKIES)
+            .filter_map(|cookie| self.site_session(cookie, host, https));
+        let Warm::Fresh(visit) = self.inner.sessions.find(&key_of(ids.next()?)) else {
+            return None;
+        };
+        if !self.is_good(&visit, now) || self.may_stand_in(now).is_err() {
+            return None;
+        }
+        self.inner.metrics.session_hits.inc();
+        self.inner.sessions.saw(&visit, now);
+        Some(visit)
+    }
+
     fn site_session(&self, cookie: &str, host: &str, https: bool) -> Option<SessionId> {
         let key = *token::digest_of_parts(&[cookie, host, if https { "s" } else { "" }]).bytes();
         if let Some(id) = self.inner.sessions.cookies.get(&key) {

@@ -37,6 +37,22 @@ use crate::reply::{Noted, Reply, site_page};
 const SITE_COOKIES: [&str; 3] = ["__Host-doorward_site", "__Secure-doorward_site", "doorward_site"];
 /// The browser's own cookie on a site's host, while it signs in.
 const START_COOKIES: [&str; 2] = ["__Host-doorward_start", "doorward_start"];
+/// All cookies of ours: none of them is for a service.
+pub(crate) const OWN_COOKIES: [&str; 13] = [
+    "__Host-doorward_site",
+    "__Secure-doorward_site",
+    "doorward_site",
+    "__Host-doorward_start",
+    "doorward_start",
+    cookies::Name::Session.text(true),
+    cookies::Name::Session.text(false),
+    cookies::Name::Browser.text(true),
+    cookies::Name::Browser.text(false),
+    cookies::Name::Known.text(true),
+    cookies::Name::Known.text(false),
+    cookies::Name::Language.text(true),
+    cookies::Name::Language.text(false),
+];
 /// How long signing in may take.
 const START_SECONDS: i64 = 3600;
 
@@ -71,7 +87,7 @@ impl Default for Prepared {
 }
 
 /// One request at this door, as far as it was read.
-struct Call<'a> {
+pub(crate) struct Call<'a> {
     app: &'a App,
     headers: &'a HeaderMap,
     peer: IpAddr,
@@ -126,6 +142,17 @@ async fn check(app: &App, proxy: Proxy, request: Request, prefix: &str) -> Respo
         return answer;
     }
     call.decide(proxy, &original).await
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn new(app: &'a App, headers: &'a HeaderMap, peer: IpAddr) -> Self {
+        Self {
+            app,
+            headers,
+            peer,
+            twin: false,
+        }
+    }
 }
 
 impl Call<'_> {
@@ -216,8 +243,16 @@ impl Call<'_> {
     }
 
     async fn decide(&self, proxy: Proxy, original: &Original) -> Response {
-        match self.verdict(original).await {
-            Ok(Verdict::Pass(pass)) => self.pass(&pass),
+        match self.pass_or_answer(proxy, original).await {
+            Ok(pass) => self.pass(&pass),
+            Err(answer) => answer,
+        }
+    }
+
+    /// Who may pass, or the answer to who may not.
+    pub(crate) async fn pass_or_answer(&self, proxy: Proxy, original: &Original) -> Result<Pass, Response> {
+        Err(match self.verdict(original).await {
+            Ok(Verdict::Pass(pass)) => return Ok(pass),
             Ok(Verdict::SignIn(entry)) => self.sign_in(proxy, original, &entry),
             Ok(Verdict::Refused {
                 entry,
@@ -228,7 +263,23 @@ impl Call<'_> {
                 self.refused(proxy, entry.as_deref(), Some(&original.place), *refused, name)
             }
             Err(error) => self.failed(proxy, &error),
+        })
+    }
+
+    /// The page when a service gives no answer.
+    pub(crate) fn service_page(&self, status: StatusCode, application: &str, incident: &str) -> Response {
+        if !original::wants_html(self.headers) {
+            let body = serde_json::json!({ "error": "service_unavailable", "code": incident });
+            return Reply::json(status, &body).into_response();
         }
+        let view = SiteRefusal {
+            trouble: Trouble::Service,
+            application: Some(application),
+            code: Some(incident),
+            sign_in: None,
+            signed_in: None,
+        };
+        site_page(self.app, status, &view, self.language())
     }
 
     /// May pass: who it is, for the service.

@@ -9,6 +9,7 @@ mod documents;
 mod flow;
 mod forward_auth;
 mod forwarded;
+mod forwarding;
 pub mod locale;
 mod oidc;
 mod operation;

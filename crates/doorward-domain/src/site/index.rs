@@ -110,6 +110,15 @@ impl SiteIndex {
         self.forwards
     }
 
+    /// Does this program itself forward to a site of this host?
+    #[must_use]
+    pub fn forwards_host(&self, host: &str) -> bool {
+        self.forwards
+            && self
+                .of_host(host)
+                .is_some_and(|entries| entries.iter().any(|entry| entry.site.upstream.is_some()))
+    }
+
     /// The most specific site of a place: the exact host before `*.host` before `.domain`, a longer domain before a shorter one; a
     /// named port before any port; then the longest path. Once a host is spoken of, what is less specific no longer counts for it, so
     /// that a wildcard never opens what an exact site left out.

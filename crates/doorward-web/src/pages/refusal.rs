@@ -24,6 +24,8 @@ pub enum Trouble<'a> {
     Fault,
     /// The database or the like is away (503).
     Unavailable,
+    /// The service behind a guarded site gives no answer (502, 504).
+    Service,
     /// The first administrator exists already.
     SetupClosed,
     /// The request came under another address than the one that is configured.
@@ -45,6 +47,7 @@ impl<'a> Trouble<'a> {
             Self::TooLarge => "trouble-too-large",
             Self::Fault => "trouble-fault",
             Self::Unavailable => "trouble-unavailable",
+            Self::Service => "trouble-service",
             Self::SetupClosed => "trouble-setup-closed",
             Self::Misconfigured { .. } => "trouble-misconfigured",
         })
@@ -164,6 +167,7 @@ mod tests {
             Trouble::TooLarge,
             Trouble::Fault,
             Trouble::Unavailable,
+            Trouble::Service,
             Trouble::SetupClosed,
             Trouble::Misconfigured {
                 public_url: "",
