@@ -113,7 +113,7 @@ fn mistakes_name_what_is_wrong_and_make_nothing() {
     create(&["alice"]).failed(2, &["--name"]);
     create(&["alice", "--name", ""]).failed(1, &["name"]);
     create(&["alice", "--name", "a", "--application", "wikki"]).failed(3, &["wikki"]);
-    create(&["alice", "--name", "a", "--expires", "soon"]).failed(2, &["soon", "90s"]);
+    create(&["alice", "--name", "a", "--expires", "soon"]).failed(2, &["soon", "14d"]);
     create(&["alice", "--name", "a", "--expires", "0s"]).failed(1, &["expires"]);
     assert_eq!(place.json(&["user", "app-password", "list", "alice"]), json!([]));
     create(&["alice", "--name", "Backup"]).ok();
