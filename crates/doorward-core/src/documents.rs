@@ -4,6 +4,7 @@
 //! Must not live here: the documents themselves, HTTP.
 
 use serde_json::json;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use doorward_domain::{Reason, Timestamp};
@@ -75,9 +76,8 @@ impl Doorward {
     }
 
     /// The signing keys as they are now. Another set is another pointer.
-    #[must_use]
-    pub fn key_set(&self) -> Arc<KeySet> {
-        self.inner.keys.load_full()
+    pub fn key_set(&self) -> impl Deref<Target = Arc<KeySet>> {
+        self.inner.keys.load()
     }
 }
 

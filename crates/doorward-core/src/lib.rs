@@ -43,6 +43,7 @@ pub mod token_use;
 
 use arc_swap::ArcSwap;
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::sync::{Arc, OnceLock};
 
@@ -182,6 +183,11 @@ impl Doorward {
     #[must_use]
     pub fn directory(&self) -> Arc<Directory> {
         self.inner.directory.load_full()
+    }
+
+    /// The configuration as it is now, for a look that does not last: it holds up nobody and is not counted.
+    pub fn directory_now(&self) -> impl Deref<Target = Arc<Directory>> {
+        self.inner.directory.load()
     }
 
     /// `public_url` without a trailing slash.

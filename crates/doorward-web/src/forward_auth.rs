@@ -32,6 +32,7 @@ use crate::locale::Language;
 use crate::original::{self, Original, Proxy};
 use crate::pages::{SiteRefusal, Trouble};
 use crate::reply::{Noted, Reply, site_page};
+use crate::service::{Direct, Work};
 
 /// Cookies of sites, the one that no neighbour can set first.
 const SITE_COOKIES: [&str; 3] = ["__Host-doorward_site", "__Secure-doorward_site", "doorward_site"];
@@ -95,39 +96,63 @@ pub(crate) struct Call<'a> {
     twin: bool,
 }
 
-/// The endpoints `/.doorward/auth/<proxy>`.
+/// The endpoints `/.doorward/auth/<proxy>`, through the router; and straight from the socket.
 pub(crate) async fn nginx(State(app): State<App>, request: Request) -> Response {
-    check(&app, Proxy::Nginx, request, "").await
+    routed(NGINX, app, request).await
 }
+pub(crate) const NGINX: Direct = |app, parts, peer| check(app, Proxy::Nginx, parts, peer, "");
 /// Traefik.
 pub(crate) async fn traefik(State(app): State<App>, request: Request) -> Response {
-    check(&app, Proxy::Traefik, request, "").await
+    routed(TRAEFIK, app, request).await
 }
+pub(crate) const TRAEFIK: Direct = |app, parts, peer| check(app, Proxy::Traefik, parts, peer, "");
 /// Caddy.
 pub(crate) async fn caddy(State(app): State<App>, request: Request) -> Response {
-    check(&app, Proxy::Caddy, request, "").await
+    routed(CADDY, app, request).await
 }
+pub(crate) const CADDY: Direct = |app, parts, peer| check(app, Proxy::Caddy, parts, peer, "");
 /// Envoy.
 pub(crate) async fn envoy(State(app): State<App>, request: Request) -> Response {
-    check(&app, Proxy::Envoy, request, "/.doorward/auth/envoy").await
+    routed(ENVOY, app, request).await
 }
+pub(crate) const ENVOY: Direct =
+    |app, parts, peer| check(app, Proxy::Envoy, parts, peer, "/.doorward/auth/envoy");
 /// Envoy, where it was set up for authentik.
 pub(crate) async fn envoy_twin(State(app): State<App>, request: Request) -> Response {
-    check(&app, Proxy::Envoy, request, "/outpost.goauthentik.io/auth/envoy").await
+    routed(ENVOY_TWIN, app, request).await
 }
+pub(crate) const ENVOY_TWIN: Direct = |app, parts, peer| {
+    check(
+        app,
+        Proxy::Envoy,
+        parts,
+        peer,
+        "/outpost.goauthentik.io/auth/envoy",
+    )
+};
 /// `HAProxy`.
 pub(crate) async fn haproxy(State(app): State<App>, request: Request) -> Response {
-    check(&app, Proxy::Haproxy, request, "").await
+    routed(HAPROXY, app, request).await
+}
+pub(crate) const HAPROXY: Direct = |app, parts, peer| check(app, Proxy::Haproxy, parts, peer, "");
+
+fn routed(door: Direct, app: App, request: Request) -> Work {
+    let (parts, _) = request.into_parts();
+    let peer = forwarded::peer(&parts.extensions);
+    door(app, parts, peer)
 }
 
 /// Answers a proxy's question.
-async fn check(app: &App, proxy: Proxy, request: Request, prefix: &str) -> Response {
-    let (parts, _) = request.into_parts();
+fn check(app: App, proxy: Proxy, parts: Parts, peer: IpAddr, prefix: &'static str) -> Work {
+    Box::pin(async move { checked(&app, proxy, &parts, peer, prefix).await })
+}
+
+async fn checked(app: &App, proxy: Proxy, parts: &Parts, peer: IpAddr, prefix: &str) -> Response {
     let (headers, uri) = (&parts.headers, &parts.uri);
     let call = Call {
         app,
         headers,
-        peer: forwarded::peer(&parts.extensions),
+        peer,
         twin: uri.path().starts_with("/outpost."),
     };
     if !call.is_trusted() {

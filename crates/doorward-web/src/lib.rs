@@ -10,6 +10,7 @@ mod flow;
 mod forward_auth;
 mod forwarded;
 mod forwarding;
+mod heads;
 pub mod locale;
 mod oidc;
 mod operation;
@@ -20,6 +21,7 @@ mod pulse;
 mod reply;
 pub mod router;
 mod server;
+mod service;
 #[cfg_attr(
     not(test),
     expect(
@@ -30,6 +32,7 @@ mod server;
 mod upstream;
 
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -39,7 +42,9 @@ use doorward_core::Doorward;
 use documents::Documents;
 use upstream::Upstreams;
 
+pub use router::REQUEST_EVENT;
 pub use server::{Listener, Role, serve};
+pub use service::{Payload, Service};
 pub use upstream::Outbound;
 
 /// What the doors are told once at start.
@@ -74,11 +79,14 @@ pub struct BuildInfo {
     pub built_at: &'static str,
 }
 
-/// Shared by all handlers.
+/// Shared by all handlers. One pointer: every request counts it up and down.
 #[derive(Clone)]
-pub(crate) struct App {
+pub(crate) struct App(Arc<Shared>);
+
+/// What handlers share.
+pub(crate) struct Shared {
     pub(crate) doorward: Doorward,
-    pub(crate) options: Arc<Options>,
+    pub(crate) options: Options,
     /// Is `public_url` https? Then cookies are `__Host-` and `Secure`.
     pub(crate) secure: bool,
     /// Connections to the services behind the reverse proxy.
@@ -88,26 +96,34 @@ pub(crate) struct App {
     )]
     pub(crate) upstreams: Upstreams,
     /// Prepared documents.
-    pub(crate) documents: Arc<Documents>,
+    pub(crate) documents: Documents,
     /// Identity headers of guarded sites that were made before.
-    pub(crate) prepared: Arc<forward_auth::Prepared>,
+    pub(crate) prepared: forward_auth::Prepared,
     /// Was the operator told about a proxy that is not declared?
-    warned: Arc<AtomicBool>,
+    warned: AtomicBool,
+}
+
+impl Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
 }
 
 impl App {
     pub(crate) fn new(doorward: Doorward, options: Options) -> Self {
         let secure = doorward.public_url().starts_with("https://");
         let upstreams = Upstreams::new(options.outbound.clone(), options.connections);
-        Self {
+        Self(Arc::new(Shared {
             doorward,
             upstreams,
-            options: Arc::new(options),
+            options,
             secure,
-            documents: Arc::default(),
-            prepared: Arc::default(),
-            warned: Arc::default(),
-        }
+            documents: Documents::default(),
+            prepared: forward_auth::Prepared::default(),
+            warned: AtomicBool::default(),
+        }))
     }
 
     /// Tells the operator once that a proxy on this machine is not declared: sign-ins from everywhere then count as one network.

@@ -24,6 +24,7 @@ use crate::documents::{self, Prepared};
 use crate::flow;
 use crate::pages::{FormPost, Link};
 use crate::reply::{Failure, Forms, Reply, failure_json, failure_page};
+use crate::service::Glance;
 
 /// Largest query that a POST to the authorization endpoint is turned into.
 pub(crate) const LONGEST_QUERY: usize = 6 * 1024;
@@ -303,10 +304,35 @@ fn document(headers: &HeaderMap, prepared: Prepared) -> Reply {
     reply.value(ETAG, prepared.etag).cors()
 }
 
+/// Discovery of one application or of the global issuer, when it is written already.
+pub(crate) fn discovery_at_hand(glance: &Glance<'_>) -> Option<Reply> {
+    let app = glance.app;
+    app.doorward.store().ok()?;
+    let prepared = app
+        .documents
+        .discovery(&app.doorward.directory_now(), glance.name.unwrap_or_default())?;
+    Some(document(glance.headers, prepared))
+}
+
+/// The JWK set of one application or of the global issuer, when the configuration in memory knows whose.
+pub(crate) fn jwks_at_hand(glance: &Glance<'_>) -> Option<Reply> {
+    let app = glance.app;
+    app.doorward.store().ok()?;
+    let first = match glance.name {
+        None => None,
+        Some(slug) => Some(leading(app.doorward.directory_now().by_slug(slug)?)?),
+    };
+    let prepared = app.documents.jwks(&app.doorward, first);
+    Some(document(glance.headers, prepared))
+}
+
 /// Discovery of one application.
 pub(crate) async fn discovery_of(ask: Ask, Path(slug): Path<String>) -> Reply {
     let app = &ask.app;
-    if let Some(prepared) = app.documents.discovery(&app.doorward.directory(), &slug) {
+    // Under the empty name the global issuer's is kept.
+    if !slug.is_empty()
+        && let Some(prepared) = app.documents.discovery(&app.doorward.directory(), &slug)
+    {
         return document(&ask.headers, prepared);
     }
     let application = match app.doorward.slug_application(&slug).await {

@@ -24,9 +24,14 @@ pub(crate) struct Pulse {
 pub(crate) struct Running(Arc<Pulse>);
 
 impl Pulse {
+    /// A request that is answered without waiting.
+    pub(crate) fn beat(&self) {
+        self.beats.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// A request, or a wait for something that is not the client.
     pub(crate) fn begin(self: &Arc<Self>) -> Running {
-        self.beats.fetch_add(1, Ordering::Relaxed);
+        self.beat();
         self.running.fetch_add(1, Ordering::Relaxed);
         Running(Arc::clone(self))
     }

@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName,
     HeaderValue, LOCATION, PRAGMA, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE,
@@ -17,12 +18,13 @@ use crate::App;
 use crate::ask::Ask;
 use crate::cookies::{self, Name};
 use crate::pages::{Link, Refusal, RefusalDetails, SiteRefusal, Trouble};
+use crate::service::Payload;
 
 /// An answer under construction.
 pub(crate) struct Reply {
     status: StatusCode,
     headers: HeaderMap,
-    body: Body,
+    body: Bytes,
     noted: Option<Noted>,
 }
 
@@ -40,7 +42,7 @@ pub(crate) enum Forms {
 }
 
 impl Reply {
-    fn new(status: StatusCode, body: Body) -> Self {
+    fn new(status: StatusCode, body: Bytes) -> Self {
         Self {
             status,
             // What every answer gets besides fits too, so that the map never grows.
@@ -66,7 +68,7 @@ impl Reply {
 
     /// A page with a policy of its own.
     pub(crate) fn policed(status: StatusCode, html: String, policy: &str) -> Self {
-        let mut reply = Self::new(status, Body::from(html));
+        let mut reply = Self::new(status, Bytes::from(html));
         reply.set(CONTENT_TYPE, "text/html; charset=utf-8");
         reply.set(CACHE_CONTROL, "no-store");
         if let Ok(policy) = HeaderValue::from_str(policy) {
@@ -77,7 +79,7 @@ impl Reply {
 
     /// JSON that is never cached.
     pub(crate) fn json(status: StatusCode, value: &Value) -> Self {
-        let mut reply = Self::new(status, Body::from(value.to_string()));
+        let mut reply = Self::new(status, Bytes::from(value.to_string()));
         reply.set(CONTENT_TYPE, "application/json");
         reply.set(CACHE_CONTROL, "no-store");
         reply.set(PRAGMA, "no-cache");
@@ -85,7 +87,7 @@ impl Reply {
     }
 
     /// Bytes as they are.
-    pub(crate) fn bytes(status: StatusCode, kind: &'static str, bytes: impl Into<Body>) -> Self {
+    pub(crate) fn bytes(status: StatusCode, kind: &'static str, bytes: impl Into<Bytes>) -> Self {
         let mut reply = Self::new(status, bytes.into());
         reply.set(CONTENT_TYPE, kind);
         reply
@@ -93,7 +95,7 @@ impl Reply {
 
     /// Nothing but a status.
     pub(crate) fn empty(status: StatusCode) -> Self {
-        Self::new(status, Body::empty())
+        Self::new(status, Bytes::new())
     }
 
     /// A redirect after which the browser asks with GET (RFC 9110 section 15.4.4).
@@ -150,15 +152,22 @@ impl Reply {
     }
 }
 
-impl IntoResponse for Reply {
-    fn into_response(self) -> Response {
-        let mut response = Response::new(self.body);
+impl Reply {
+    /// The answer as the sockets take it.
+    pub(crate) fn into_whole(self) -> http::Response<Payload> {
+        let mut response = http::Response::new(Payload::from(self.body));
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;
         if let Some(noted) = self.noted {
             response.extensions_mut().insert(noted);
         }
         response
+    }
+}
+
+impl IntoResponse for Reply {
+    fn into_response(self) -> Response {
+        self.into_whole().map(Body::new)
     }
 }
 

@@ -11,9 +11,10 @@ use http::header::{
     HeaderName, HeaderValue, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
 };
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
+use std::net::IpAddr;
 use std::sync::Arc;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Level;
@@ -22,6 +23,7 @@ use doorward_core::Doorward;
 use doorward_core::metrics::{RequestLabels, RouteLabel};
 
 use crate::reply::{Forms, Noted, Reply};
+use crate::service::{AtHand, Direct, Lane, Lanes, Service};
 use crate::upstream::Passed;
 use crate::{App, Options, flow, forward_auth, forwarded, oidc, operation, portal};
 
@@ -66,6 +68,7 @@ const BOTH: &[Method] = &[Method::GET, Method::POST];
 struct Row {
     route: Route,
     serves: MethodRouter<App>,
+    lane: Option<Lane>,
 }
 
 fn row<H, T>(path: &'static str, methods: &'static [Method], caller: Caller, handler: H) -> Row
@@ -89,6 +92,7 @@ where
             quiet: false,
         },
         serves,
+        lane: None,
     }
 }
 
@@ -106,6 +110,7 @@ where
             quiet: false,
         },
         serves: axum::routing::any(handler),
+        lane: None,
     }
 }
 
@@ -118,6 +123,16 @@ impl Row {
     /// Called often and worth no line.
     fn quiet(mut self) -> Self {
         self.route.quiet = true;
+        self
+    }
+    /// GET is asked for all the time, and the answer mostly lies ready: it is given without the router's detours.
+    fn at_hand(mut self, answer: AtHand) -> Self {
+        self.lane = Some(Lane::AtHand(answer));
+        self
+    }
+    /// Every request of a guarded site asks here: the same handler, without the router's detours.
+    fn direct(mut self, answer: Direct) -> Self {
+        self.lane = Some(Lane::Direct(answer));
         self
     }
 }
@@ -134,7 +149,9 @@ fn table() -> Vec<Row> {
         row("/application/o/revoke/", POST, Client, oidc::revoke).cors(),
         row("/application/o/device/", POST, Client, oidc::device).cors(),
         row("/application/o/par/", POST, Client, oidc::par).cors(),
-        row("/application/o/jwks/", GET, Anyone, oidc::jwks_global).cors(),
+        row("/application/o/jwks/", GET, Anyone, oidc::jwks_global)
+            .cors()
+            .at_hand(oidc::jwks_at_hand),
         row(
             "/application/o/end-session/",
             BOTH,
@@ -147,17 +164,21 @@ fn table() -> Vec<Row> {
             Anyone,
             oidc::discovery_global,
         )
-        .cors(),
+        .cors()
+        .at_hand(oidc::discovery_at_hand),
         row(
             "/.well-known/oauth-authorization-server",
             GET,
             Anyone,
             oidc::discovery_global,
         )
-        .cors(),
+        .cors()
+        .at_hand(oidc::discovery_at_hand),
         // OpenID provider, one application
         row("/application/o/{slug}/", GET, Anyone, oidc::to_discovery).cors(),
-        row("/application/o/{slug}/jwks/", GET, Anyone, oidc::jwks_of).cors(),
+        row("/application/o/{slug}/jwks/", GET, Anyone, oidc::jwks_of)
+            .cors()
+            .at_hand(oidc::jwks_at_hand),
         row(
             "/application/o/{slug}/end-session/",
             BOTH,
@@ -170,69 +191,94 @@ fn table() -> Vec<Row> {
             Anyone,
             oidc::discovery_of,
         )
-        .cors(),
+        .cors()
+        .at_hand(oidc::discovery_at_hand),
         row(
             "/application/o/{slug}/.well-known/oauth-authorization-server",
             GET,
             Anyone,
             oidc::discovery_of,
         )
-        .cors(),
+        .cors()
+        .at_hand(oidc::discovery_at_hand),
         row(
             "/.well-known/openid-configuration/application/o/{slug}",
             GET,
             Anyone,
             oidc::discovery_of,
         )
-        .cors(),
+        .cors()
+        .at_hand(oidc::discovery_at_hand),
         row(
             "/.well-known/openid-configuration/application/o/{slug}/",
             GET,
             Anyone,
             oidc::discovery_of,
         )
-        .cors(),
+        .cors()
+        .at_hand(oidc::discovery_at_hand),
         row(
             "/.well-known/oauth-authorization-server/application/o/{slug}",
             GET,
             Anyone,
             oidc::discovery_of,
         )
-        .cors(),
+        .cors()
+        .at_hand(oidc::discovery_at_hand),
         row(
             "/.well-known/oauth-authorization-server/application/o/{slug}/",
             GET,
             Anyone,
             oidc::discovery_of,
         )
-        .cors(),
+        .cors()
+        .at_hand(oidc::discovery_at_hand),
         // Forward auth, asked by reverse proxies
-        any("/.doorward/auth/nginx", Proxy, forward_auth::nginx).quiet(),
-        any("/.doorward/auth/traefik", Proxy, forward_auth::traefik).quiet(),
-        any("/.doorward/auth/caddy", Proxy, forward_auth::caddy).quiet(),
-        any("/.doorward/auth/haproxy", Proxy, forward_auth::haproxy).quiet(),
-        any("/.doorward/auth/envoy", Proxy, forward_auth::envoy).quiet(),
-        any("/.doorward/auth/envoy/{*path}", Proxy, forward_auth::envoy).quiet(),
-        any("/outpost.goauthentik.io/auth/nginx", Proxy, forward_auth::nginx).quiet(),
+        any("/.doorward/auth/nginx", Proxy, forward_auth::nginx)
+            .quiet()
+            .direct(forward_auth::NGINX),
+        any("/.doorward/auth/traefik", Proxy, forward_auth::traefik)
+            .quiet()
+            .direct(forward_auth::TRAEFIK),
+        any("/.doorward/auth/caddy", Proxy, forward_auth::caddy)
+            .quiet()
+            .direct(forward_auth::CADDY),
+        any("/.doorward/auth/haproxy", Proxy, forward_auth::haproxy)
+            .quiet()
+            .direct(forward_auth::HAPROXY),
+        any("/.doorward/auth/envoy", Proxy, forward_auth::envoy)
+            .quiet()
+            .direct(forward_auth::ENVOY),
+        any("/.doorward/auth/envoy/{*path}", Proxy, forward_auth::envoy)
+            .quiet()
+            .direct(forward_auth::ENVOY),
+        any("/outpost.goauthentik.io/auth/nginx", Proxy, forward_auth::nginx)
+            .quiet()
+            .direct(forward_auth::NGINX),
         any(
             "/outpost.goauthentik.io/auth/traefik",
             Proxy,
             forward_auth::traefik,
         )
-        .quiet(),
-        any("/outpost.goauthentik.io/auth/caddy", Proxy, forward_auth::caddy).quiet(),
+        .quiet()
+        .direct(forward_auth::TRAEFIK),
+        any("/outpost.goauthentik.io/auth/caddy", Proxy, forward_auth::caddy)
+            .quiet()
+            .direct(forward_auth::CADDY),
         any(
             "/outpost.goauthentik.io/auth/envoy",
             Proxy,
             forward_auth::envoy_twin,
         )
-        .quiet(),
+        .quiet()
+        .direct(forward_auth::ENVOY_TWIN),
         any(
             "/outpost.goauthentik.io/auth/envoy/{*path}",
             Proxy,
             forward_auth::envoy_twin,
         )
-        .quiet(),
+        .quiet()
+        .direct(forward_auth::ENVOY_TWIN),
         // Forward auth, opened by browsers on the host of a site
         row("/.doorward/start", GET, Browser, forward_auth::start),
         row("/.doorward/callback", GET, Browser, forward_auth::callback),
@@ -303,17 +349,26 @@ pub fn routes() -> Vec<Route> {
     table().into_iter().map(|row| row.route).collect()
 }
 
+/// Name of the event that a finished request is.
+pub const REQUEST_EVENT: &str = "request";
+
 /// Everything that is said about a route while it works.
-struct Stats {
+pub(crate) struct Stats {
     route: &'static str,
     quiet: bool,
     /// HEAD does no work: link scanners ask with a person's cookies.
     idle_head: bool,
-    options: Arc<Options>,
-    doorward: Doorward,
+    app: App,
     latency: Histogram,
     classes: [Counter; 5],
-    secure: bool,
+}
+
+/// A request under way.
+pub(crate) struct Begun {
+    at: u64,
+    method: Method,
+    /// Who asks, when a line is going to say so.
+    client: Option<IpAddr>,
 }
 
 impl Stats {
@@ -333,31 +388,89 @@ impl Stats {
             route,
             quiet,
             idle_head: matches!(caller, Caller::Browser | Caller::Person | Caller::LinkHolder),
-            options: Arc::clone(&app.options),
-            doorward: app.doorward.clone(),
+            app: app.clone(),
             latency: metrics.latency.get_or_create(&label).clone(),
             classes: ["1xx", "2xx", "3xx", "4xx", "5xx"].map(class),
-            secure: app.secure,
         })
+    }
+
+    /// Notes when a request came and from where.
+    pub(crate) fn begin(&self, method: &Method, headers: &HeaderMap, peer: impl FnOnce() -> IpAddr) -> Begun {
+        let wanted = if self.quiet { Level::DEBUG } else { Level::INFO };
+        let client = (wanted <= tracing::level_filters::LevelFilter::current())
+            .then(|| forwarded::client_ip(peer(), headers, &*self.app.options.trusts));
+        Begun {
+            at: self.app.doorward.monotonic_micros(),
+            method: method.clone(),
+            client,
+        }
+    }
+
+    /// Measures, logs, and sets the headers that every answer has.
+    pub(crate) fn end<B>(&self, begun: &Begun, response: &mut http::Response<B>) {
+        let micros = self.app.doorward.monotonic_micros().saturating_sub(begun.at);
+        let status = response.status().as_u16();
+        if let Some(counter) = usize::from(status / 100)
+            .checked_sub(1)
+            .and_then(|class| self.classes.get(class))
+        {
+            counter.inc();
+        }
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "microseconds of a request fit a double exactly"
+        )]
+        self.latency.observe(micros as f64 / 1_000_000.0);
+        if let Some(client) = begun.client {
+            let (route, method) = (self.route, &begun.method);
+            let code = response.extensions().get::<Noted>().map(|noted| noted.0.as_str());
+            if self.quiet {
+                tracing::debug!(name: REQUEST_EVENT, route, %method, status, micros, %client, code, "request");
+            } else {
+                tracing::info!(name: REQUEST_EVENT, route, %method, status, micros, %client, code, "request");
+            }
+        }
+        if response.extensions().get::<Passed>().is_some() {
+            // A service behind the reverse proxy speaks for itself.
+            return;
+        }
+        let headers = response.headers_mut();
+        let fixed: [(HeaderName, &'static str); 3] = [
+            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (X_FRAME_OPTIONS, "DENY"),
+            (REFERRER_POLICY, "same-origin"),
+        ];
+        for (name, value) in fixed {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        if self.app.secure {
+            headers.insert(
+                STRICT_TRANSPORT_SECURITY,
+                HeaderValue::from_static("max-age=31536000"),
+            );
+        }
     }
 }
 
 /// The service for all routes.
-pub fn router(doorward: Doorward, options: Options) -> Router {
+pub fn router(doorward: Doorward, options: Options) -> Service {
     build(App::new(doorward, options), |_| true)
 }
 
 /// The service of a separate listener for metrics and health.
-pub fn operation_router(doorward: Doorward, options: Options) -> Router {
+pub fn operation_router(doorward: Doorward, options: Options) -> Service {
     build(App::new(doorward, options), |route| {
         route.path.starts_with("/-/") || route.path == "/version"
     })
 }
 
-fn build(app: App, wanted: impl Fn(&Route) -> bool) -> Router {
+fn build(app: App, wanted: impl Fn(&Route) -> bool) -> Service {
     let mut router = Router::new();
-    for Row { route, serves } in table().into_iter().filter(|row| wanted(&row.route)) {
+    let mut lanes = Lanes::new(app.clone());
+    for row in table().into_iter().filter(|row| wanted(&row.route)) {
+        let Row { route, serves, lane } = row;
         let stats = Stats::new(route.path, route.quiet, route.caller, &app);
+        let row = (Arc::clone(&stats), lane);
         let serves = serves.layer(middleware::from_fn_with_state(stats, observe));
         // A path that ends with a slash is served without it as well: clients are careless, and a redirect would lose a POST.
         let bare = route
@@ -366,16 +479,19 @@ fn build(app: App, wanted: impl Fn(&Route) -> bool) -> Router {
             .filter(|bare| !bare.is_empty() && !twice(bare));
         if let Some(bare) = bare {
             router = router.route(bare, serves.clone());
+            lanes.add(bare, &row);
         }
         router = router.route(route.path, serves);
+        lanes.add(route.path, &row);
     }
     let stats = Stats::new("unknown", false, Caller::Anyone, &app);
     let fallback =
         axum::routing::any(operation::nothing).layer(middleware::from_fn_with_state(stats, observe));
-    router
+    let router = router
         .fallback_service(fallback.with_state(app.clone()))
         .layer(CatchPanicLayer::custom(panicked))
-        .with_state(app)
+        .with_state(app);
+    Service::new(router, lanes)
 }
 
 /// Paths of the table that are listed with and without the slash.
@@ -383,7 +499,7 @@ fn twice(bare: &str) -> bool {
     bare.starts_with("/.well-known/")
 }
 
-fn panicked(_cause: Box<dyn std::any::Any + Send + 'static>) -> http::Response<Body> {
+pub(crate) fn panicked(_cause: Box<dyn std::any::Any + Send + 'static>) -> http::Response<Body> {
     tracing::error!("a handler panicked; the request was answered with 500");
     Reply::bytes(
         StatusCode::INTERNAL_SERVER_ERROR,
@@ -393,59 +509,15 @@ fn panicked(_cause: Box<dyn std::any::Any + Send + 'static>) -> http::Response<B
     .into_response()
 }
 
-/// Measures, logs, and sets the headers that every answer has.
+/// What a row says about a request that goes through the router.
 async fn observe(State(stats): State<Arc<Stats>>, request: Request, next: Next) -> Response {
-    let begin = stats.doorward.monotonic_micros();
-    let method = request.method().clone();
-    let wanted = if stats.quiet { Level::DEBUG } else { Level::INFO };
-    let client = (wanted <= tracing::level_filters::LevelFilter::current()).then(|| {
-        let peer = forwarded::peer(request.extensions());
-        forwarded::client_ip(peer, request.headers(), &*stats.options.trusts)
-    });
-    let mut response = if stats.idle_head && method == Method::HEAD {
+    let peer = || forwarded::peer(request.extensions());
+    let begun = stats.begin(request.method(), request.headers(), peer);
+    let mut response = if stats.idle_head && request.method() == Method::HEAD {
         Reply::page(StatusCode::OK, String::new(), Forms::Here).into_response()
     } else {
         next.run(request).await
     };
-    let micros = stats.doorward.monotonic_micros().saturating_sub(begin);
-    let status = response.status().as_u16();
-    if let Some(counter) = usize::from(status / 100)
-        .checked_sub(1)
-        .and_then(|class| stats.classes.get(class))
-    {
-        counter.inc();
-    }
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "microseconds of a request fit a double exactly"
-    )]
-    stats.latency.observe(micros as f64 / 1_000_000.0);
-    if let Some(client) = client {
-        let code = response.extensions().get::<Noted>().map(|noted| noted.0.as_str());
-        if stats.quiet {
-            tracing::debug!(route = stats.route, %method, status, micros, %client, code, "request");
-        } else {
-            tracing::info!(route = stats.route, %method, status, micros, %client, code, "request");
-        }
-    }
-    if response.extensions().get::<Passed>().is_some() {
-        // A service behind the reverse proxy speaks for itself.
-        return response;
-    }
-    let headers = response.headers_mut();
-    let fixed: [(HeaderName, &'static str); 3] = [
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (X_FRAME_OPTIONS, "DENY"),
-        (REFERRER_POLICY, "same-origin"),
-    ];
-    for (name, value) in fixed {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    if stats.secure {
-        headers.insert(
-            STRICT_TRANSPORT_SECURITY,
-            HeaderValue::from_static("max-age=31536000"),
-        );
-    }
+    stats.end(&begun, &mut response);
     response
 }

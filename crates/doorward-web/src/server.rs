@@ -1,8 +1,6 @@
 //! Sockets: accept, TLS, limits on time and number, graceful stop.
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::ConnectInfo;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -10,17 +8,19 @@ use socket2::{SockRef, TcpKeepalive};
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
-use tower::Service;
 
 use doorward_core::Doorward;
 
+use crate::heads::{Aside, HeadTimer, Heads};
 use crate::pulse::{Beating, Pulse, Tether};
+use crate::service::{Passed, Payload, Service};
 use crate::{Options, router};
 
 /// What a socket serves.
@@ -75,19 +75,19 @@ pub async fn serve(
     Ok(())
 }
 
-/// Serves each listener's router until `shutdown` resolves.
+/// Serves each listener's service until `shutdown` resolves.
 pub(crate) async fn serve_each(
-    served: impl Iterator<Item = (Listener, Router)>,
+    served: impl Iterator<Item = (Listener, impl Into<Service>)>,
     limits: Limits,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
     let (stop, stopped) = watch::channel(false);
     let mut loops = Vec::new();
-    for (listener, router) in served {
+    for (listener, service) in served {
         let accept = Accept {
             socket: listener.socket,
             tls: listener.tls.map(TlsAcceptor::from),
-            router,
+            service: service.into(),
             // Each listener has its own, so that probes are answered when the doors are crowded.
             places: Arc::new(Semaphore::new(limits.connections.max(1))),
             limits,
@@ -126,7 +126,7 @@ pub(crate) struct Limits {
 struct Accept {
     socket: TcpListener,
     tls: Option<TlsAcceptor>,
-    router: Router,
+    service: Service,
     places: Arc<Semaphore>,
     limits: Limits,
 }
@@ -147,7 +147,7 @@ impl Accept {
                 Ok((stream, peer)) => {
                     let pulse = Arc::new(Pulse::default());
                     let tether = Tether::new(Arc::clone(&pulse), stopped.clone(), place, graceful.watcher());
-                    tokio::spawn(accept.connection(stream, peer, &graceful, pulse, tether));
+                    tokio::spawn(accept.connection(stream, peer, stopped.clone(), pulse, tether));
                 }
                 Err(error) => {
                     // For example too many open files: wait a little instead of spinning.
@@ -171,27 +171,13 @@ impl Accept {
         &self,
         stream: TcpStream,
         peer: SocketAddr,
-        graceful: &GracefulShutdown,
+        mut stopping: watch::Receiver<bool>,
         pulse: Arc<Pulse>,
         tether: Tether,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let watcher = graceful.watcher();
-        let router = self.router.clone();
+        let service = self.service.clone();
         let tls = self.tls.clone();
         let limits = self.limits;
-        let mut builder = Builder::new(TokioExecutor::new());
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.header_read_timeout);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .keep_alive_interval(Duration::from_secs(30))
-            .keep_alive_timeout(Duration::from_secs(20))
-            .max_concurrent_streams(128)
-            // WebSockets over HTTP/2 (RFC 8441).
-            .enable_connect_protocol();
         async move {
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "TCP_NODELAY was not set");
@@ -200,19 +186,6 @@ impl Accept {
             if let Err(error) = SockRef::from(&stream).set_tcp_keepalive(&keepalive) {
                 tracing::debug!(%error, "keepalive was not set");
             }
-            let beat = Arc::clone(&pulse);
-            let service =
-                hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
-                    request.extensions_mut().insert(ConnectInfo(peer));
-                    request.extensions_mut().insert(tether.clone());
-                    let running = beat.begin();
-                    let pulse = Arc::clone(&beat);
-                    let answer = router.clone().call(request.map(Body::new));
-                    async move {
-                        let answer = answer.await?;
-                        Ok::<_, Infallible>(answer.map(|body| Beating::new(body, pulse, running)))
-                    }
-                });
             let stream: Box<dyn Stream> = match tls {
                 None => Box::new(stream),
                 Some(tls) => match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
@@ -224,16 +197,88 @@ impl Accept {
                     Err(_) => return,
                 },
             };
-            let served = builder
-                .serve_connection_with_upgrades(TokioIo::new(stream), service)
-                .into_owned();
-            let result = tokio::select! {
-                result = watcher.watch(served) => result,
-                () = pulse.stopped(limits.header_read_timeout, limits.idle) => return,
+            let heads = Heads::new(limits.header_read_timeout);
+            let builder = builder(&heads, limits);
+            let beat = Arc::clone(&pulse);
+            let service = hyper::service::service_fn(move |request: hyper::Request<_>| {
+                answer(&service, request, peer, (&beat, &tether))
+            });
+            let mut served = pin!(
+                builder
+                    .serve_connection_with_upgrades(TokioIo::new(stream), service)
+                    .into_owned()
+            );
+            let mut late = pin!(Aside::new(heads.watch()));
+            let mut unused = pin!(Aside::new(pulse.stopped(limits.header_read_timeout, limits.idle)));
+            let mut stopping = pin!(Aside::new(stopping.wait_for(|stopping| *stopping)));
+            let mut told = false;
+            let result = loop {
+                tokio::select! {
+                    biased;
+                    result = &mut served => break result,
+                    never = &mut late => match never {},
+                    () = &mut unused => return,
+                    _ = &mut stopping, if !told => {
+                        told = true;
+                        served.as_mut().graceful_shutdown();
+                    }
+                }
             };
             if let Err(error) = result {
                 tracing::debug!(%peer, error, "a connection ended early");
             }
         }
+    }
+}
+
+/// What speaks HTTP on one connection.
+fn builder(heads: &Arc<Heads>, limits: Limits) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(HeadTimer(Arc::clone(heads)))
+        .header_read_timeout(limits.header_read_timeout);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(Duration::from_secs(20))
+        .max_concurrent_streams(128)
+        // WebSockets over HTTP/2 (RFC 8441).
+        .enable_connect_protocol();
+    builder
+}
+
+/// Brings a request to its end.
+fn answer(
+    service: &Service,
+    request: hyper::Request<Incoming>,
+    peer: SocketAddr,
+    (pulse, tether): (&Arc<Pulse>, &Tether),
+) -> impl Future<Output = Result<hyper::Response<Payload>, Infallible>> + Send + use<> {
+    enum Under<W, R> {
+        Answered(hyper::Response<Payload>),
+        Working(W),
+        Routed(R),
+    }
+    let running = || (pulse.begin(), Arc::clone(pulse));
+    let under = match service.pass(request, peer.ip().to_canonical()) {
+        Passed::Answered(answer) => {
+            pulse.beat();
+            Under::Answered(answer)
+        }
+        Passed::Working(working) => Under::Working((working, running())),
+        Passed::On(mut request) => {
+            request.extensions_mut().insert(tether.clone());
+            Under::Routed((service.route(request, peer), running()))
+        }
+    };
+    async move {
+        let (answer, (running, pulse)) = match under {
+            Under::Answered(answer) => return Ok(answer),
+            Under::Working((working, running)) => (working.done().await, running),
+            Under::Routed((answer, running)) => (answer.await?, running),
+        };
+        Ok(answer.map(|body| Payload::from(Beating::new(body, pulse, running))))
     }
 }

@@ -37,7 +37,14 @@ const TASKS_END: Duration = Duration::from_millis(100);
 /// What keeps it from running: settings, an address that is taken, a database that cannot be used.
 pub(crate) fn run(given: &Given) -> Result<ExitCode> {
     let settings = settings::read(given)?;
-    log::start(settings.log.format, settings.log.level);
+    log::start(settings.log.format, settings.log.level)
+        .map_err(|error| Failure::Fault(format!("threads cannot be started: {error}")))?;
+    let ended = run_with(settings);
+    log::flush();
+    ended
+}
+
+fn run_with(settings: Settings) -> Result<ExitCode> {
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
@@ -328,6 +335,7 @@ async fn watch_signals(mut terminate: Signal, mut interrupt: Signal, tell: watch
     tracing::info!("stopping; once more ends at once");
     let _told = tell.send(true);
     let code = next_signal(&mut terminate, &mut interrupt).await;
+    log::flush();
     std::process::exit(code);
 }
 

@@ -1,10 +1,9 @@
 //! A cookie-keeping client on the router, without a socket.
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use doorward_testkit::App;
-use doorward_web::{BuildInfo, Options, Outbound, router};
+use doorward_web::{BuildInfo, Options, Outbound, Service, router};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use std::collections::BTreeMap;
@@ -16,7 +15,7 @@ use tower::ServiceExt;
 /// One browser, or one program.
 #[derive(Clone)]
 pub(crate) struct Client {
-    router: Router,
+    router: Service,
     pub(crate) cookies: BTreeMap<String, String>,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) peer: SocketAddr,

@@ -207,6 +207,44 @@ async fn discovery_names_only_endpoints_that_answer() {
 }
 
 #[tokio::test]
+async fn an_answer_from_memory_is_the_router_s_own() {
+    each_app(async |app| {
+        app.oidc_client("grafana", |_| {}).await;
+        let client = Client::new(&app);
+        client.clone().get("/.well-known/openid-configuration").await;
+        let documents = [
+            "/application/o/SLUG/jwks/",
+            "/application/o/SLUG/jwks",
+            "/application/o/SLUG/.well-known/openid-configuration",
+            "/application/o/SLUG/.well-known/oauth-authorization-server",
+            "/.well-known/openid-configuration/application/o/SLUG",
+            "/.well-known/oauth-authorization-server/application/o/SLUG/",
+        ];
+        for document in documents {
+            for headers in [vec![], vec![("if-none-match", "*".to_owned())]] {
+                let mut client = client.clone();
+                client.headers = headers;
+                // Nothing with an escape in it is answered from memory.
+                let mut routed = client.get(&document.replace("SLUG", "%67rafana")).await;
+                // On the way out hyper says the length where the router did not.
+                routed.headers.remove("content-length");
+                let at_hand = client.get(&document.replace("SLUG", "grafana")).await;
+                assert_eq!(at_hand.status, routed.status, "{document}");
+                assert_eq!(at_hand.headers, routed.headers, "{document}");
+                assert_eq!(at_hand.body, routed.body, "{document}");
+                assert_eq!(at_hand.header("x-content-type-options"), "nosniff");
+            }
+            let mut client = client.clone();
+            for nobody in ["", "nobody"] {
+                let got = client.get(&document.replace("SLUG", nobody)).await;
+                assert_eq!(got.status, StatusCode::NOT_FOUND, "{document} of `{nobody}`");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn anonymous_requests_to_any_route_write_nothing() {
     each_app(async |app| {
         app.oidc_client("grafana", |_| {}).await;
