@@ -4,9 +4,12 @@
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::header::HeaderName;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, Uri};
+use rustls::pki_types::CertificateDer;
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -93,7 +96,14 @@ pub(crate) async fn forward(State(app): State<App>, request: Request) -> Respons
     send(&app, pass, &original.place, parts, body, peer).await
 }
 
-async fn send(app: &App, pass: Pass, place: &Place, parts: Parts, body: axum::body::Body, peer: IpAddr) -> Response {
+async fn send(
+    app: &App,
+    pass: Pass,
+    place: &Place,
+    parts: Parts,
+    body: axum::body::Body,
+    peer: IpAddr,
+) -> Response {
     let Some(upstream) = &pass.entry.site.upstream else {
         return Reply::empty(StatusCode::MISDIRECTED_REQUEST).into_response();
     };
@@ -134,6 +144,11 @@ async fn send(app: &App, pass: Pass, place: &Place, parts: Parts, body: axum::bo
             core::Authorization::Stripped => Authorization::Strip,
         },
     };
+    // One that cannot be read fits no service.
+    let pinned = upstream
+        .certificate
+        .as_ref()
+        .map(|text| CertificateDer::from(STANDARD.decode(text).unwrap_or_default()));
     let target = Target {
         url: &url,
         host_header: if upstream.pass_host {
@@ -141,10 +156,10 @@ async fn send(app: &App, pass: Pass, place: &Place, parts: Parts, body: axum::bo
         } else {
             HostHeader::Upstream
         },
-        trust: if upstream.insecure {
-            Trust::Anything
-        } else {
-            Trust::Authorities
+        trust: match &pinned {
+            Some(certificate) => Trust::Pinned(certificate),
+            None if upstream.insecure => Trust::Anything,
+            None => Trust::Authorities,
         },
         connect_timeout: CONNECT,
         head_timeout: Duration::from_millis(u64::try_from(upstream.timeout.millis()).unwrap_or(60_000)),

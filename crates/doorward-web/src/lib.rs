@@ -22,13 +22,6 @@ mod reply;
 pub mod router;
 mod server;
 mod service;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        reason = "the decision side, which calls it, is written at the same time"
-    )
-)]
 mod upstream;
 
 use std::net::IpAddr;
@@ -90,10 +83,6 @@ pub(crate) struct Shared {
     /// Is `public_url` https? Then cookies are `__Host-` and `Secure`.
     pub(crate) secure: bool,
     /// Connections to the services behind the reverse proxy.
-    #[expect(
-        dead_code,
-        reason = "the decision side, which uses it, is written at the same time"
-    )]
     pub(crate) upstreams: Upstreams,
     /// Prepared documents.
     pub(crate) documents: Documents,

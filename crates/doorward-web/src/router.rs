@@ -25,7 +25,7 @@ use doorward_core::metrics::{RequestLabels, RouteLabel};
 use crate::reply::{Forms, Noted, Reply};
 use crate::service::{AtHand, Direct, Lane, Lanes, Service};
 use crate::upstream::Passed;
-use crate::{App, Options, flow, forward_auth, forwarded, oidc, operation, portal};
+use crate::{App, Options, flow, forward_auth, forwarded, forwarding, oidc, operation, portal};
 
 /// Who may call a route with success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -490,8 +490,14 @@ fn build(app: App, wanted: impl Fn(&Route) -> bool) -> Service {
     let router = router
         .fallback_service(fallback.with_state(app.clone()))
         .layer(CatchPanicLayer::custom(panicked))
-        .with_state(app);
-    Service::new(router, lanes)
+        .with_state(app.clone());
+    let stats = Stats::new("forwarded", false, Caller::Anyone, &app);
+    let forward =
+        axum::routing::any(forwarding::forward).layer(middleware::from_fn_with_state(stats, observe));
+    let forwards = Router::new()
+        .fallback_service(forward.with_state(app))
+        .layer(CatchPanicLayer::custom(panicked));
+    Service::new(router, forwards, lanes)
 }
 
 /// Paths of the table that are listed with and without the slash.

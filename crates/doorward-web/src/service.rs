@@ -58,6 +58,8 @@ struct Row {
 #[derive(Clone)]
 pub struct Service {
     routed: Router,
+    /// For requests to sites that this program forwards to.
+    forwards: Router,
     lanes: Option<Arc<Lanes>>,
 }
 
@@ -173,14 +175,35 @@ fn whole_panicked(cause: Box<dyn Any + Send>) -> Response<Payload> {
 
 impl From<Router> for Service {
     fn from(routed: Router) -> Self {
-        Self { routed, lanes: None }
+        Self {
+            routed,
+            forwards: Router::new(),
+            lanes: None,
+        }
     }
 }
 
 impl Service {
-    pub(crate) fn new(routed: Router, lanes: Lanes) -> Self {
+    pub(crate) fn new(routed: Router, forwards: Router, lanes: Lanes) -> Self {
         let lanes = Some(Arc::new(lanes));
-        Self { routed, lanes }
+        Self {
+            routed,
+            forwards,
+            lanes,
+        }
+    }
+
+    /// The router for a request: ours, or the one that sends it on to a service.
+    fn router_for<B>(&self, request: &Request<B>, peer: IpAddr) -> Router {
+        let ours = self
+            .lanes
+            .as_ref()
+            .is_some_and(|lanes| forwarding::is_ours(&lanes.app, request.headers(), request.uri(), peer));
+        if ours {
+            self.forwards.clone()
+        } else {
+            self.routed.clone()
+        }
     }
 
     /// Tries the lanes.
@@ -201,8 +224,9 @@ impl Service {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<axum::BoxError>,
     {
+        let mut router = self.router_for(&request, peer.ip().to_canonical());
         request.extensions_mut().insert(ConnectInfo(peer));
-        self.routed.clone().call(request.map(Body::new))
+        router.call(request.map(Body::new))
     }
 }
 
@@ -222,7 +246,7 @@ impl tower::Service<Request<Body>> for Service {
             Passed::Answered(response) => Box::pin(std::future::ready(Ok(response))),
             Passed::Working(working) => Box::pin(async move { Ok(working.done().await.map(Payload::from)) }),
             Passed::On(request) => {
-                let answer = self.routed.clone().call(request);
+                let answer = self.router_for(&request, peer).call(request);
                 Box::pin(async move { Ok(answer.await?.map(Payload::from)) })
             }
         }

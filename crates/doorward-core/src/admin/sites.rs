@@ -65,6 +65,8 @@ pub struct SiteDraft {
     pub pass_host: Option<bool>,
     /// Is any certificate of the service good enough?
     pub insecure: Option<bool>,
+    /// The one certificate that the service may show, DER in base64; empty: any that an authority vouches for.
+    pub certificate: Option<String>,
     /// How long the service may take to begin its answer.
     pub timeout: Option<Lifetime>,
 }
@@ -87,6 +89,7 @@ impl SiteDraft {
             upstream: None,
             pass_host: None,
             insecure: None,
+            certificate: None,
             timeout: None,
         }
     }
@@ -326,15 +329,27 @@ impl Doorward {
                     url: url.to_owned(),
                     pass_host: before.as_ref().is_none_or(|before| before.pass_host),
                     insecure: before.as_ref().is_some_and(|before| before.insecure),
+                    certificate: before.as_ref().and_then(|before| before.certificate.clone()),
                     timeout: before.map_or(Lifetime::from_seconds(60), |before| before.timeout),
                 });
             }
         }
-        let wants_upstream = draft.pass_host.is_some() || draft.insecure.is_some() || draft.timeout.is_some();
+        let wants_upstream = draft.pass_host.is_some()
+            || draft.insecure.is_some()
+            || draft.certificate.is_some()
+            || draft.timeout.is_some();
         match &mut site.upstream {
             Some(upstream) => {
                 set(&mut upstream.pass_host, draft.pass_host);
                 set(&mut upstream.insecure, draft.insecure);
+                if let Some(certificate) = &draft.certificate {
+                    if certificate.len() > 20_000 {
+                        return Err(invalid(
+                            "the upstream's certificate has more than 20000 characters",
+                        ));
+                    }
+                    upstream.certificate = Some(certificate.clone()).filter(|text| !text.is_empty());
+                }
                 if let Some(timeout) = draft.timeout {
                     if timeout < Lifetime::from_seconds(1) || timeout > Lifetime::from_hours(1) {
                         return Err(invalid("upstream timeout must be 1s to 1h"));

@@ -76,6 +76,9 @@ pub struct Upstream {
     /// Accept any certificate of an `https` upstream; said in so many words only.
     #[serde(default)]
     pub insecure: bool,
+    /// The one certificate that an `https` upstream may show, DER in base64; `None`: any that an authority vouches for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
     /// How long the service may take to begin its answer.
     #[serde(default = "a_minute")]
     pub timeout: Lifetime,

@@ -21,6 +21,8 @@ use crate::out::{cell, cells, facts};
 
 /// Largest table, in bytes.
 const LARGEST_TABLE: u64 = 4 * 1024 * 1024;
+/// Largest file with a certificate, in bytes.
+const LARGEST_CERTIFICATE: u64 = 64 * 1024;
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -113,6 +115,9 @@ pub(crate) struct Sites {
     /// Whether any certificate of an https upstream is good enough [default: off]
     #[arg(long, value_name = "on|off", value_parser = one_of(["on", "off"]))]
     upstream_insecure: Option<String>,
+    /// File with the one certificate (PEM) that an https upstream may show, for example its own; empty removes it
+    #[arg(long, value_name = "FILE", conflicts_with = "upstream_insecure")]
+    upstream_certificate: Option<PathBuf>,
     /// How long the upstream may take to begin its answer, 1s to 1h [default: 1m]
     #[arg(long, value_name = "DURATION")]
     upstream_timeout: Option<Lifetime>,
@@ -126,6 +131,7 @@ impl Sites {
             || self.no_rules
             || self.upstream.is_some()
             || self.upstream_timeout.is_some()
+            || self.upstream_certificate.is_some()
             || [
                 &self.authentik_headers,
                 &self.remote_headers,
@@ -153,6 +159,11 @@ impl Sites {
             }
         }
         let switch = |word: &Option<String>| word.as_deref().map(|word| word == "on");
+        let certificate = self
+            .upstream_certificate
+            .as_deref()
+            .map(certificate)
+            .transpose()?;
         let mut changes = Vec::new();
         for address in addresses {
             let draft = SiteDraft {
@@ -177,6 +188,7 @@ impl Sites {
                 upstream: self.upstream.clone(),
                 pass_host: switch(&self.upstream_pass_host),
                 insecure: switch(&self.upstream_insecure),
+                certificate: certificate.clone(),
                 timeout: self.upstream_timeout,
                 ..SiteDraft::new(address)
             };
@@ -301,20 +313,45 @@ struct TomlTable {
     site: Vec<SiteRow>,
 }
 
-fn read(path: &Path) -> Result<Vec<SiteRow>> {
+/// A text file that is not too large.
+fn text_of(path: &Path, largest: u64) -> Result<String> {
     let shown = path.display();
     let unreadable = |error| Failure::Invalid(format!("{shown} cannot be read: {error}"));
     let mut text = String::new();
     fs::File::open(path)
         .map_err(unreadable)?
-        .take(LARGEST_TABLE + 1)
+        .take(largest + 1)
         .read_to_string(&mut text)
         .map_err(unreadable)?;
-    if u64::try_from(text.len()).unwrap_or(u64::MAX) > LARGEST_TABLE {
+    if u64::try_from(text.len()).unwrap_or(u64::MAX) > largest {
         return Err(Failure::Invalid(format!(
-            "{shown} is larger than {LARGEST_TABLE} bytes"
+            "{shown} is larger than {largest} bytes"
         )));
     }
+    Ok(text)
+}
+
+/// The first certificate of a PEM file (RFC 7468), DER in base64.
+fn certificate(path: &Path) -> Result<String> {
+    if path.as_os_str().is_empty() {
+        return Ok(String::new());
+    }
+    let text = text_of(path, LARGEST_CERTIFICATE)?;
+    let inside = text
+        .split_once("-----BEGIN CERTIFICATE-----")
+        .and_then(|(_, rest)| rest.split_once("-----END CERTIFICATE-----"))
+        .map(|(inside, _)| inside.split_whitespace().collect::<String>());
+    inside.filter(|inside| !inside.is_empty()).ok_or_else(|| {
+        Failure::Invalid(format!(
+            "{}: there is no certificate in PEM form in it",
+            path.display()
+        ))
+    })
+}
+
+fn read(path: &Path) -> Result<Vec<SiteRow>> {
+    let shown = path.display();
+    let text = text_of(path, LARGEST_TABLE)?;
     let bad = |error: String| Failure::Invalid(format!("{shown}: {error}"));
     match path.extension().and_then(|ending| ending.to_str()) {
         Some("toml") => toml::from_str::<TomlTable>(&text)
