@@ -300,7 +300,7 @@ impl<'a> Door<'a> {
 
     /// A regular expression for exactly the hosts that are meant, in lower case and without port.
     fn pattern(&self) -> String {
-        let escaped = |host: &str| host.replace('.', r"\.");
+        let escaped = |host: &str| host.replace('.', r"\.").replace('[', r"\[").replace(']', r"\]");
         match self.kind() {
             Host::Exact(host) => format!("^{}$", escaped(host)),
             Host::Star(parent) => format!(r"^[^.]+\.{}$", escaped(parent)),
