@@ -45,13 +45,26 @@ pub const IDENTITY_HEADERS: [&str; 24] = [
     "Remote-Name",
 ];
 
-/// Headers between Doorward and the proxy. They mean nothing to the service.
+/// Headers between the proxy and Doorward. They mean nothing to the service.
 const CONTROL_HEADERS: [&str; 5] = [
     "X-Doorward-Location",
     "X-Doorward-Code",
     "X-Doorward-Strip-Authorization",
     "X-Original-URL",
     "X-Original-Method",
+];
+
+/// Ways in which a visitor could lie to the service about the way of the request; what the proxy knows itself it sets anew.
+const FORWARDED_HEADERS: [&str; 9] = [
+    "Forwarded",
+    "X-Forwarded-Host",
+    "X-Forwarded-Method",
+    "X-Forwarded-Port",
+    "X-Forwarded-Prefix",
+    "X-Forwarded-Server",
+    "X-Forwarded-Ssl",
+    "X-Forwarded-Uri",
+    "X-Real-IP",
 ];
 
 /// What the check wants to know of a request besides its address.

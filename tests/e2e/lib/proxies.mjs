@@ -67,7 +67,7 @@ export const PROXIES = [
     missing: 'haproxy is not installed',
     prepare: ({ folder, files }) => {
       const lua = write(folder, 'doorward.lua', files[1].text)
-      const snippet = files[0].text.replace(files[1].path, lua)
+      const snippet = files[0].text.replaceAll(files[1].path, lua)
       const wrapper = 'global\n    maxconn 500\n    log stderr local0 info\ndefaults\n    log global\n'
       return ['-db', '-f', write(folder, 'wrapper.cfg', wrapper), '-f', write(folder, 'doorward.cfg', snippet)]
     },
@@ -118,12 +118,12 @@ export const PROXIES = [
 
 function prepareCaddy({ folder, files }) {
   write(folder, 'doorward.Caddyfile', files[0].text)
-  const wrapper = `{\n\tadmin off\n\tpersist_config off\n\tauto_https disable_redirects\n\tstorage file_system ${folder}/storage\n}\nimport doorward.Caddyfile\n`
+  const wrapper = `{\n\tadmin off\n\tauto_https disable_redirects\n\tstorage file_system ${folder}/storage\n}\nimport doorward.Caddyfile\n`
   return ['run', '--adapter', 'caddyfile', '--config', write(folder, 'Caddyfile', wrapper)]
 }
 
-/** Starts a proxy from the files of a snippet and waits until its ports answer. */
-export async function startProxy(proxy, { files, ports, secure = false }) {
+/** Starts a proxy from the files of a snippet and waits until a stranger is refused at `probe`. */
+export async function startProxy(proxy, { files, ports, probe }) {
   const folder = temporaryFolder(`proxy-${proxy.snippet}`)
   fs.chmodSync(folder, 0o755)
   const logFile = path.join(logFolder, `${proxy.name.replaceAll(' ', '-')}-${ports[0]}.log`)
@@ -140,16 +140,11 @@ export async function startProxy(proxy, { files, ports, secure = false }) {
   }
   let ended
   child.ended.then((how) => (ended = how))
-  for (const port of ports) {
-    for (let turn = 0; ; turn += 1) {
-      if (ended || turn > 400) throw new Error(`${proxy.name} did not start: ${JSON.stringify(ended)}\n${log()}`)
-      try {
-        await send(`${secure ? 'https' : 'http'}://127.0.0.1:${port}/`, { timeout: 3000 })
-        break
-      } catch {
-        await new Promise((resolve) => setTimeout(resolve, 50))
-      }
-    }
+  let answer
+  for (let turn = 0; answer?.status !== 401; turn += 1) {
+    if (ended || turn > 300) throw new Error(`${proxy.name} did not start: ${JSON.stringify(ended)}\n${answer}\n${log()}`)
+    if (turn > 0) await new Promise((resolve) => setTimeout(resolve, 50))
+    answer = await send(probe, { timeout: 3000 }).catch((error) => error)
   }
   return {
     log,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Door, Host, IDENTITY_HEADERS, Place, Snippet, SnippetFile, fill, lines};
+use super::{Door, FORWARDED_HEADERS, Host, IDENTITY_HEADERS, Place, Snippet, SnippetFile, fill, lines};
 
 pub(super) fn files(snippet: &Snippet<'_>) -> Vec<SnippetFile> {
     let mut taken = BTreeSet::new();
@@ -83,6 +83,15 @@ fn place(snippet: &Snippet<'_>, index: usize, place: &Place<'_>) -> String {
             ("name", &name),
             ("doorward", snippet.doorward),
             ("upstream", place.upstream),
+            (
+                "blank",
+                &lines(
+                    FORWARDED_HEADERS
+                        .into_iter()
+                        .filter(|header| *header != "X-Forwarded-Host"),
+                    |header| format!("request_header -{header}"),
+                ),
+            ),
             (
                 "identity",
                 &lines(IDENTITY_HEADERS, |header| {

@@ -1,8 +1,5 @@
--- Asks Doorward before a request goes on. haproxy.cfg loads this file with Doorward's address behind its name:
---     lua-load /etc/haproxy/doorward.lua 127.0.0.1:9000
--- and runs `http-request lua.doorward` after it has set txn.doorward_url to the address that the visitor opened.
-
-local address = table.pack(...)[1] or "127.0.0.1:9000"
+-- Asks Doorward before a request goes on. haproxy.cfg loads this file and runs `http-request lua.doorward` after it has set
+-- txn.doorward_address to Doorward's address and txn.doorward_url to the one that the visitor opened.
 
 -- What Doorward wants to know of a request besides its address.
 local asked = {
@@ -38,6 +35,10 @@ local function ask(txn, path, code)
                 headers[name] = list
             end
         end
+    end
+    local address = txn:get_var("txn.doorward_address")
+    if not address then
+        return nil
     end
     local fine, answer = pcall(function()
         return core.httpclient():get({ url = "http://" .. address .. path, headers = headers, timeout = 10000 })

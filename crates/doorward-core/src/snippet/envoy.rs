@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    ASKED_HEADERS, CONTROL_HEADERS, Door, Host, IDENTITY_HEADERS, Place, Snippet, SnippetFile, fill, lines,
+    ASKED_HEADERS, CONTROL_HEADERS, Door, FORWARDED_HEADERS, Host, IDENTITY_HEADERS, Place, Snippet,
+    SnippetFile, fill, lines,
 };
 
 pub(super) fn files(snippet: &Snippet<'_>) -> Vec<SnippetFile> {
@@ -102,7 +103,7 @@ fn chain(snippet: &Snippet<'_>, port: u16, doors: &[&Door<'_>], tls: &str) -> St
             ("port", &port.to_string()),
             (
                 "forged",
-                &lines(forged.chain(["X-Forwarded-Host"]), |header| {
+                &lines(forged.chain(FORWARDED_HEADERS), |header| {
                     format!("- remove: {}", header.to_ascii_lowercase())
                 }),
             ),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{ASKED_HEADERS, Door, IDENTITY_HEADERS, Snippet, SnippetFile, fill, lines};
+use super::{ASKED_HEADERS, Door, FORWARDED_HEADERS, IDENTITY_HEADERS, Snippet, SnippetFile, fill, lines};
 
 pub(super) fn files(snippet: &Snippet<'_>) -> Vec<SnippetFile> {
     let doors = snippet.doors();
@@ -120,6 +120,13 @@ fn frontend(snippet: &Snippet<'_>, port: u16, https: bool, doors: &[&Door<'_>]) 
             ("port", &port.to_string()),
             ("bind", &bind),
             ("sites", &sites),
+            ("doorward", snippet.doorward),
+            (
+                "blank",
+                &lines(FORWARDED_HEADERS, |header| {
+                    format!("http-request del-header {header}")
+                }),
+            ),
             ("port_suffix", &suffix),
             ("scheme", if https { "https" } else { "http" }),
             ("use", &used),

@@ -1,6 +1,9 @@
 //! nginx: `auth_request`.
 
-use super::{CONTROL_HEADERS, Door, Host, IDENTITY_HEADERS, Place, Snippet, SnippetFile, fill, lines};
+use super::{
+    CONTROL_HEADERS, Door, FORWARDED_HEADERS, Host, IDENTITY_HEADERS, Place, Snippet, SnippetFile, fill,
+    lines,
+};
 
 pub(super) fn files(snippet: &Snippet<'_>) -> Vec<SnippetFile> {
     let servers = lines(snippet.doors(), |door| server(snippet, &door));
@@ -69,6 +72,11 @@ proxy_set_header X-Forwarded-For $remote_addr;
 ";
 
 fn location(door: &Door<'_>, place: &Place<'_>, authority: &str) -> String {
+    let known = ["X-Forwarded-Host", "X-Real-IP"];
+    let blank = FORWARDED_HEADERS
+        .into_iter()
+        .filter(|header| !known.contains(header))
+        .chain(CONTROL_HEADERS);
     // `/wiki` as a prefix would match `/wikipedia`; a bare `/wiki` is served as well.
     let one = |matching: &str| {
         fill(
@@ -91,9 +99,7 @@ fn location(door: &Door<'_>, place: &Place<'_>, authority: &str) -> String {
                 ),
                 (
                     "blank",
-                    &lines(CONTROL_HEADERS, |header| {
-                        format!("proxy_set_header {header} \"\";")
-                    }),
+                    &lines(blank.clone(), |header| format!("proxy_set_header {header} \"\";")),
                 ),
                 (
                     "identity",

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{ASKED_HEADERS, Door, Host, IDENTITY_HEADERS, Place, Snippet, SnippetFile, fill, lines};
+use super::{
+    ASKED_HEADERS, CONTROL_HEADERS, Door, FORWARDED_HEADERS, Host, IDENTITY_HEADERS, Place, Snippet,
+    SnippetFile, fill, lines,
+};
 
 /// The identity headers in every spelling that some service reads as the same name.
 pub(super) const REGEX: &str =
@@ -24,6 +27,17 @@ pub(super) fn files(snippet: &Snippet<'_>) -> Vec<SnippetFile> {
             )
         })
     });
+    // Traefik itself sets these from its own knowledge, before its middlewares.
+    let known = [
+        "X-Forwarded-Host",
+        "X-Forwarded-Port",
+        "X-Forwarded-Server",
+        "X-Real-IP",
+    ];
+    let blank = FORWARDED_HEADERS
+        .into_iter()
+        .filter(|header| !known.contains(header))
+        .chain(CONTROL_HEADERS);
     let text = fill(
         include_str!("traefik.yml"),
         &[
@@ -41,7 +55,9 @@ pub(super) fn files(snippet: &Snippet<'_>) -> Vec<SnippetFile> {
                 "identity",
                 &lines(IDENTITY_HEADERS, |header| format!("- {header}")),
             ),
+            ("certificates", &certificates(snippet)),
             ("regex", REGEX),
+            ("blank", &lines(blank, |header| format!("{header}: \"\""))),
             ("services", &lines(services, |service| service)),
         ],
     );
@@ -49,6 +65,15 @@ pub(super) fn files(snippet: &Snippet<'_>) -> Vec<SnippetFile> {
         path: "/etc/traefik/dynamic/doorward.yml",
         text,
     }]
+}
+
+fn certificates(snippet: &Snippet<'_>) -> String {
+    match snippet.certificate {
+        Some((certificate, key)) if snippet.sites.iter().any(|site| site.https) => {
+            format!("\ntls:\n  certificates:\n    - certFile: {certificate}\n      keyFile: {key}")
+        }
+        _ => String::new(),
+    }
 }
 
 /// Traefik's usual names for the usual ports.
@@ -97,7 +122,7 @@ fn door(snippet: &Snippet<'_>, door: &Door<'_>) -> String {
             stem => format!(" && (Path(`{stem}`) || PathPrefix(`{stem}/`))"),
         };
         format!(
-            "# The guarded site.\n{name}:\n  rule: {rule}{below}\n  priority: {priority}\n  entryPoints:\n    - {entry}\n  middlewares:\n    - doorward-check\n  service: {name}\n  {tls}",
+            "# The guarded site.\n{name}:\n  rule: {rule}{below}\n  priority: {priority}\n  entryPoints:\n    - {entry}\n  middlewares:\n    - doorward-clean\n    - doorward-check\n  service: {name}\n  {tls}",
             name = service(door, index),
             rule = rule(door),
             priority = priority(door, place),
