@@ -144,7 +144,7 @@ export async function startProxy(proxy, { files, ports, probe }) {
   for (let turn = 0; answer?.status !== 401; turn += 1) {
     if (ended || turn > 300) throw new Error(`${proxy.name} did not start: ${JSON.stringify(ended)}\n${answer}\n${log()}`)
     if (turn > 0) await new Promise((resolve) => setTimeout(resolve, 50))
-    answer = await send(probe, { timeout: 3000 }).catch((error) => error)
+    answer = await send(probe, { timeout: 3000, headers: { accept: 'application/json' } }).catch((error) => error)
   }
   return {
     log,

@@ -1,6 +1,6 @@
 //! Envoy: `ext_authz` over HTTP.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     ASKED_HEADERS, CONTROL_HEADERS, Door, FORWARDED_HEADERS, Host, IDENTITY_HEADERS, Place, Snippet,
@@ -56,11 +56,16 @@ fn endpoint(address: &str) -> String {
 fn listener(snippet: &Snippet<'_>, port: u16, doors: &[&Door<'_>]) -> String {
     let secure: Vec<&Door<'_>> = doors.iter().copied().filter(|door| door.https).collect();
     let plain: Vec<&Door<'_>> = doors.iter().copied().filter(|door| !door.https).collect();
-    // With TLS each host has a certificate and therefore a chain of its own.
-    let mut chains: Vec<String> = secure
-        .iter()
-        .map(|door| chain(snippet, port, &[door], &tls(snippet, door)))
-        .collect();
+    // With TLS each host has a certificate and therefore a chain of its own; Envoy refuses a name that stands in two of them.
+    let mut taken = BTreeSet::new();
+    let mut chains = Vec::new();
+    for door in &secure {
+        let mut names = domains(door);
+        names.retain(|name| taken.insert(name.clone()));
+        if !names.is_empty() {
+            chains.push(chain(snippet, port, &secure, &tls(snippet, door, &names)));
+        }
+    }
     if !plain.is_empty() {
         chains.push(chain(snippet, port, &plain, ""));
     }
@@ -80,9 +85,9 @@ fn listener(snippet: &Snippet<'_>, port: u16, doors: &[&Door<'_>]) -> String {
     )
 }
 
-fn tls(snippet: &Snippet<'_>, door: &Door<'_>) -> String {
+fn tls(snippet: &Snippet<'_>, door: &Door<'_>, names: &[String]) -> String {
     let (certificate, key) = door.certificate(snippet.certificate);
-    let names: Vec<String> = domains(door).iter().map(|name| format!("\"{name}\"")).collect();
+    let names: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
     fill(
         include_str!("envoy-tls.yaml"),
         &[

@@ -5,7 +5,9 @@ use super::{ASKED_HEADERS, Door, Host, IDENTITY_HEADERS, Snippet, SnippetFile, f
 
 pub(super) fn files(snippet: &Snippet<'_>) -> Vec<SnippetFile> {
     let doors = snippet.doors();
-    let upstreams: Vec<&str> = snippet.sites.iter().map(|site| site.upstream).collect();
+    let mut upstreams: Vec<&str> = snippet.sites.iter().map(|site| site.upstream).collect();
+    upstreams.sort_unstable();
+    upstreams.dedup();
     let text = fill(
         include_str!("kubernetes.yaml"),
         &[
