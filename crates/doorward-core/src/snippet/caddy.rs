@@ -96,7 +96,11 @@ fn place(snippet: &Snippet<'_>, index: usize, place: &Place<'_>) -> String {
                 "identity",
                 &lines(IDENTITY_HEADERS, |header| {
                     let header = canonical(header);
-                    format!("request_header {header} {{http.reverse_proxy.header.{header}}}")
+                    // What is absent is `<nil>` to Caddy 2.6; newer ones write the placeholder itself when it is taken anyway.
+                    let told = format!("{{http.reverse_proxy.header.{header}}}");
+                    format!(
+                        "@told_{header} not vars {told} \"\" \"<nil>\"\nrequest_header @told_{header} {header} {told}"
+                    )
                 }),
             ),
         ],

@@ -102,7 +102,7 @@ fn every_identity_header_is_overwritten_everywhere() {
             "{header}"
         );
         let caddy = snippet(Proxy::Caddy).text();
-        let set = format!("request_header {low} {{http.reverse_proxy.header.{low}}}");
+        let set = format!("request_header @told_{low} {low} {{http.reverse_proxy.header.{low}}}");
         assert_eq!(caddy.to_ascii_lowercase().matches(&set).count(), 6, "{header}");
         let traefik = snippet(Proxy::Traefik).text();
         assert_eq!(
