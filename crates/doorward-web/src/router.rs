@@ -211,7 +211,6 @@ fn table() -> Vec<Row> {
         any("/.doorward/auth/traefik", Proxy, forward_auth::traefik).quiet(),
         any("/.doorward/auth/caddy", Proxy, forward_auth::caddy).quiet(),
         any("/.doorward/auth/haproxy", Proxy, forward_auth::haproxy).quiet(),
-        any("/.doorward/auth/envoy", Proxy, forward_auth::envoy).quiet(),
         // A catch-all takes no empty rest: `/` of a site has a row of its own.
         any("/.doorward/auth/envoy/", Proxy, forward_auth::envoy).quiet(),
         any("/.doorward/auth/envoy/{*path}", Proxy, forward_auth::envoy).quiet(),
@@ -223,12 +222,6 @@ fn table() -> Vec<Row> {
         )
         .quiet(),
         any("/outpost.goauthentik.io/auth/caddy", Proxy, forward_auth::caddy).quiet(),
-        any(
-            "/outpost.goauthentik.io/auth/envoy",
-            Proxy,
-            forward_auth::envoy_twin,
-        )
-        .quiet(),
         any(
             "/outpost.goauthentik.io/auth/envoy/",
             Proxy,
