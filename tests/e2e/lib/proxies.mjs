@@ -127,8 +127,8 @@ function prepareCaddy({ folder, files }) {
   return ['run', '--adapter', 'caddyfile', '--config', write(folder, 'Caddyfile', wrapper)]
 }
 
-/** Starts a proxy from the files of a snippet and waits until a stranger is refused at `probe`. */
-export async function startProxy(proxy, { files, ports, probe }) {
+/** Starts a proxy from the files of a snippet and waits until a stranger is refused at `probe`, or the answer there is otherwise `ready`. */
+export async function startProxy(proxy, { files, ports, probe, ready = (answer) => answer.status === 401 }) {
   const folder = temporaryFolder(`proxy-${proxy.snippet}`)
   fs.chmodSync(folder, 0o755)
   const logFile = path.join(logFolder, `${proxy.name.replaceAll(' ', '-')}-${ports[0]}.log`)
@@ -146,8 +146,11 @@ export async function startProxy(proxy, { files, ports, probe }) {
   let ended
   child.ended.then((how) => (ended = how))
   let answer
-  for (let turn = 0; answer?.status !== 401; turn += 1) {
-    if (ended || turn > 300) throw new Error(`${proxy.name} did not start: ${JSON.stringify(ended)}\n${answer}\n${log()}`)
+  for (let turn = 0; !(answer?.status && ready(answer)); turn += 1) {
+    if (ended || turn > 300) {
+      child.kill('SIGKILL')
+      throw new Error(`${proxy.name} did not start: ${JSON.stringify(ended)}\n${answer}\n${log()}`)
+    }
     if (turn > 0) await new Promise((resolve) => setTimeout(resolve, 50))
     answer = await send(probe, { timeout: 3000, headers: { accept: 'application/json' } }).catch((error) => error)
   }

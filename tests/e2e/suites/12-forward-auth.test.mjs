@@ -25,6 +25,8 @@ const CODE = /\bDW-[0-9A-Z]+(?:-[0-9A-Z]+)*\b/
 const PAGE_VIEW = { headers: { accept: 'text/html', 'sec-fetch-mode': 'navigate' } }
 const HOST = 'wiki.example.test'
 
+const RULES = ['public /public/', 'deny /closed/', 'public GET /read', 'deny POST,PUT /read']
+
 let door, service, browser, certificate
 
 before(async () => {
@@ -45,7 +47,7 @@ after(async () => {
 async function addSites(slug, port, scheme) {
   const wiki = `${scheme}://${HOST}:${port}`
   const apps = `${scheme}://*.apps.example.test:${port}/app`
-  await door.cli('application', 'create', slug, '--allow-group', 'staff', '--site', wiki, '--rule', 'public /public/', '--rule', 'deny /closed/')
+  await door.cli('application', 'create', slug, '--allow-group', 'staff', '--site', wiki, ...RULES.flatMap((rule) => ['--rule', rule]))
   await door.cli('application', 'update', slug, '--site', apps, '--authentik-headers', 'on', '--remote-headers', 'on', '--jwt-header', 'on')
   return { wiki, apps }
 }
@@ -250,6 +252,19 @@ function guard(proxy, secure) {
       }
     })
 
+    test('rules for methods count with the method of the visitor', async () => {
+      const reached = await seeing(async () => {
+        expectStatus(await send(`${wiki}/read/x`), 200)
+        expectStatus(await send(`${wiki}/read/x`, { method: 'HEAD' }), 200)
+        expectStatus(await send(`${wiki}/read/x`, { method: 'DELETE' }), 401)
+        const lies = { 'x-http-method-override': 'GET', 'x-forwarded-method': 'GET', 'x-original-method': 'GET' }
+        expectStatus(await send(`${wiki}/read/x`, { method: 'DELETE', headers: lies }), 401)
+        expectStatus(await send(`${wiki}/read/x`, { jar: alice, method: 'DELETE' }), 200)
+        for (const method of ['POST', 'PUT']) expectStatus(await send(`${wiki}/read/x`, { jar: alice, method, body: 'x', headers: lies }), 403)
+      })
+      assert.deepEqual(reached.map((entry) => entry.method), ['GET', 'HEAD', 'DELETE'])
+    })
+
     test('an unknown host is refused without a loop, and another site does not open this one', async () => {
       const cases = {
         unknown: `GET / HTTP/1.1\r\nHost: unknown.example.test:${port}`,
@@ -359,6 +374,18 @@ function guard(proxy, secure) {
       assert.equal(kept, proxy.snippet === 'traefik' ? undefined : 'Bearer of-the-service')
     })
 
+    test('an app password lets a program in and does not reach the service', async () => {
+      const made = await door.cli('user', 'app-password', 'create', 'alice', '--name', slug)
+      const secret = made.secret ?? made.password ?? made.app_password
+      const shown = { basic: `Basic ${Buffer.from(`alice:${secret}`).toString('base64')}`, bearer: `Bearer ${secret}` }
+      for (const [kind, authorization] of Object.entries(shown)) {
+        const answer = expectStatus(await send(`${wiki}/api`, { headers: { authorization, accept: 'application/json' } }), 200)
+        assert.equal(last().headers.authorization, undefined, `${kind}\n${answer}`)
+        assert.deepEqual(seenUnder(last(), 'X-Doorward-Username'), ['alice'], kind)
+        for (const name of last().raw) assert.doesNotMatch(name, /strip-authorization/i)
+      }
+    })
+
     if (['nginx', 'caddy'].includes(proxy.snippet)) {
       test('in a browser: signing in, the same page with its query, signing out', { skip: chromiumPath() ? false : 'Chromium is not installed' }, async (t) => {
         const { context, problems } = await openContext(browser, door, { ignoreHTTPSErrors: true })
@@ -386,6 +413,26 @@ function guard(proxy, secure) {
 for (const proxy of PROXIES) guard(proxy, false)
 guard(PROXIES.find((proxy) => proxy.snippet === 'nginx'), true)
 guard(PROXIES.find((proxy) => proxy.name === 'Caddy of Debian'), true)
+
+describe('without Doorward nobody passes', () => {
+  for (const proxy of PROXIES) {
+    test(proxy.name, { skip: proxy.binary ? false : proxy.missing }, async (t) => {
+      const port = await freePort()
+      const slug = `away-${proxy.name.toLowerCase().replaceAll(' ', '-')}`
+      const { wiki } = await addSites(slug, port, 'http')
+      const options = ['--doorward', `127.0.0.1:${await freePort()}`, '--upstream', service.address, '--bind', '127.0.0.1']
+      const { files } = await door.cli('application', 'snippet', slug, '--proxy', proxy.snippet, ...options)
+      const running = await startProxy(proxy, { files, ports: [port], probe: `${wiki}/`, ready: (answer) => answer.status >= 500 })
+      t.after(() => running.stop())
+      service.seen.length = 0
+      for (const target of ['/x', '/public/x', '/.doorward/start', '/read/x']) {
+        const answer = await send(`${wiki}${target}`, PAGE_VIEW)
+        assert.ok(answer.status >= 500, answer.toString())
+      }
+      assert.deepEqual(service.seen, [])
+    })
+  }
+})
 
 describe('sites of every kind in one configuration', () => {
   const SITES = [
@@ -417,7 +464,7 @@ describe('a proxy that Doorward was not told of', () => {
   before(async () => {
     stranger = await startDoorward({ env: { DOORWARD_TRUSTED_PROXIES: '192.0.2.1' } })
     await stranger.addPeople()
-    await stranger.cli('application', 'create', 'wiki', '--allow-group', 'staff', '--site', `http://${HOST}`, '--rule', 'public /public/')
+    await stranger.cli('application', 'create', 'wiki', '--allow-group', 'staff', '--site', `http://${HOST}`, ...RULES.flatMap((rule) => ['--rule', rule]))
   })
   after(() => stranger?.stop())
 
