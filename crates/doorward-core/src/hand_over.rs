@@ -33,8 +33,10 @@ const CODE_LIFETIME: Lifetime = Lifetime::from_seconds(60);
 const LONGEST_CODE: usize = 32 * 1024;
 /// Longest path and query that a browser is brought back to.
 const LONGEST_TARGET: usize = 4096;
-/// So often in [`LOOP_WINDOW`] one browser may be sent on to one host before it is told that something is wrong.
+/// So often in [`LOOP_WINDOW`] one browser may be sent on to one page before it is told that something is wrong.
 const LOOP_LIMIT: u32 = 8;
+/// The same for all pages of a host: a browser that comes back to life may open a hundred tabs at once.
+const HOST_LIMIT: u32 = 200;
 const LOOP_WINDOW: i64 = 20_000;
 const MOST_STARTS: usize = 10_000;
 
@@ -102,7 +104,13 @@ pub(crate) struct Starts(Mutex<HashMap<(SessionId, String), (u32, Timestamp)>>);
 
 impl Starts {
     /// Is this one too often?
-    fn circles(&self, session: SessionId, host: &str, now: Timestamp) -> bool {
+    fn circles(&self, session: SessionId, place: &Place, now: Timestamp) -> bool {
+        let page = self.is_over(session, token::digest(&place.url()).hex(), LOOP_LIMIT, now);
+        let host = self.is_over(session, place.host.clone(), HOST_LIMIT, now);
+        page || host
+    }
+
+    fn is_over(&self, session: SessionId, what: String, limit: u32, now: Timestamp) -> bool {
         let Ok(mut starts) = self.0.lock() else {
             return false;
         };
@@ -112,12 +120,12 @@ impl Starts {
                 starts.clear();
             }
         }
-        let (count, since) = starts.entry((session, host.to_owned())).or_insert((0, now));
+        let (count, since) = starts.entry((session, what)).or_insert((0, now));
         if now.millis_since(*since) >= LOOP_WINDOW {
             (*count, *since) = (0, now);
         }
         *count += 1;
-        *count > LOOP_LIMIT
+        *count > limit
     }
 }
 
@@ -289,7 +297,7 @@ impl Doorward {
             return Start::SignIn(format!("{START}?{mark}rd={}", escape(&place.url())));
         };
         let now = self.now();
-        if self.inner.starts.circles(visit.session.id, &place.host, now) {
+        if self.inner.starts.circles(visit.session.id, &place, now) {
             let refused = self
                 .refuse_shown(
                     Reason::CookieNotKept,
@@ -416,4 +424,36 @@ impl Doorward {
 fn browser_mark(query: &str) -> Option<&str> {
     let mark = query.split('&').next()?.strip_prefix("b=")?;
     (mark.len() == 64 && mark.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(mark)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use doorward_domain::Id;
+
+    #[test]
+    fn many_tabs_are_no_circle_and_the_same_page_again_and_again_is_one() {
+        let starts = Starts::default();
+        let at = Timestamp::from_millis;
+        let session: SessionId = Id::mint(at(0), [7; 10]);
+        let place = |path: &str| Place::parse(&format!("https://wiki.example.org{path}")).unwrap();
+        for tab in 0..40 {
+            assert!(
+                !starts.circles(session, &place(&format!("/tab?{tab}")), at(1)),
+                "{tab}"
+            );
+        }
+        for round in 0..LOOP_LIMIT {
+            assert!(!starts.circles(session, &place("/x"), at(2)), "{round}");
+        }
+        assert!(starts.circles(session, &place("/x"), at(3)));
+        assert!(!starts.circles(session, &place("/y"), at(3)), "another page");
+        assert!(
+            !starts.circles(session, &place("/x"), at(3 + LOOP_WINDOW)),
+            "later"
+        );
+        let ever_new =
+            (0..HOST_LIMIT + 1).any(|n| starts.circles(session, &place(&format!("/n?{n}")), at(4)));
+        assert!(ever_new, "a host that asks for another page each time is one too");
+    }
 }

@@ -36,6 +36,7 @@ pub mod pushed;
 pub mod sessions;
 pub mod sign_in;
 mod site_cookie;
+pub mod snippet;
 pub mod start;
 pub mod token;
 pub mod token_exchange;

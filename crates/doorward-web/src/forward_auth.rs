@@ -593,8 +593,11 @@ impl Call<'_> {
             .await
         {
             Ok(started) => {
+                // A browser that opens many pages at once has one of these cookies for all of them: it stays until one has arrived,
+                // else each page would take the others' away, for ever.
+                let arrived = matches!(&started, Start::Onward { cookie: Some(_), .. });
                 let mut response = self.started(started);
-                if browser.is_some() {
+                if browser.is_some() && arrived {
                     for (name, attributes) in [("__Host-doorward_start", "; Secure"), ("doorward_start", "")]
                     {
                         append_cookie(

@@ -246,7 +246,8 @@ fn table() -> Vec<Row> {
         any("/.doorward/auth/haproxy", Proxy, forward_auth::haproxy)
             .quiet()
             .direct(forward_auth::HAPROXY),
-        any("/.doorward/auth/envoy", Proxy, forward_auth::envoy)
+        // A catch-all takes no empty rest: `/` of a site has a row of its own.
+        any("/.doorward/auth/envoy/", Proxy, forward_auth::envoy)
             .quiet()
             .direct(forward_auth::ENVOY),
         any("/.doorward/auth/envoy/{*path}", Proxy, forward_auth::envoy)
@@ -266,7 +267,7 @@ fn table() -> Vec<Row> {
             .quiet()
             .direct(forward_auth::CADDY),
         any(
-            "/outpost.goauthentik.io/auth/envoy",
+            "/outpost.goauthentik.io/auth/envoy/",
             Proxy,
             forward_auth::envoy_twin,
         )

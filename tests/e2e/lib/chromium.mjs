@@ -20,8 +20,8 @@ export function chromiumPath() {
   return PLACES.find((place) => place && fs.existsSync(place))
 }
 
-export async function startChromium() {
-  return chromium.launch({ executablePath: chromiumPath(), args: ARGUMENTS })
+export async function startChromium(more = []) {
+  return chromium.launch({ executablePath: chromiumPath(), args: [...ARGUMENTS, ...more] })
 }
 
 /**

@@ -1,10 +1,21 @@
 // Plain HTTP as the tests need it: one request per call, headers exactly as given, a cookie jar, and a
 // `Visitor` that walks sign-in pages the way a browser without JavaScript does. No OAuth in here.
 
+import dns from 'node:dns'
 import http from 'node:http'
 import https from 'node:https'
 
-const agent = new http.Agent({ keepAlive: true, maxSockets: 200 })
+const agents = {
+  'http:': new http.Agent({ keepAlive: true, maxSockets: 200 }),
+  // Certificates of tests are made by the tests.
+  'https:': new https.Agent({ keepAlive: true, maxSockets: 200, rejectUnauthorized: false }),
+}
+
+/** Names for tests are on this machine; everything else is looked up as usual. */
+function lookup(hostname, options, callback) {
+  if (!hostname.endsWith('.test')) return dns.lookup(hostname, options, callback)
+  return options.all ? callback(null, [{ address: '127.0.0.1', family: 4 }]) : callback(null, '127.0.0.1', 4)
+}
 
 /** One response, read to the end. `text` is the whole body. */
 export class Answer {
@@ -73,7 +84,7 @@ export function send(url, options = {}) {
   return new Promise((resolve, reject) => {
     const request = client.request(
       target,
-      { method, headers, agent: options.agent ?? agent, family: 4, timeout },
+      { method, headers, agent: options.agent ?? agents[target.protocol], family: 4, lookup, timeout },
       (response) => {
         const chunks = []
         response.on('data', (chunk) => chunks.push(chunk))
@@ -97,7 +108,7 @@ export function send(url, options = {}) {
   })
 }
 
-/** Cookies by host name (ports share cookies, as in browsers) and path. */
+/** Cookies by host name or domain (ports share cookies, as in browsers) and path; `Secure` ones go over https only. */
 export class Jar {
   #cookies = []
 
@@ -108,12 +119,20 @@ export class Jar {
       const cut = pair.indexOf('=')
       const cookie = { host: hostname, name: pair.slice(0, cut), value: pair.slice(cut + 1), path: '/', line }
       let gone = false
+      let rejected = false
+      cookie.secure = attributes.some((attribute) => /^secure$/i.test(attribute))
       for (const attribute of attributes) {
         const [key, value = ''] = attribute.split('=')
         if (/^path$/i.test(key) && value.startsWith('/')) cookie.path = value
+        if (/^domain$/i.test(key) && value) {
+          cookie.domain = true
+          cookie.host = value.replace(/^\./, '').toLowerCase()
+          rejected = hostname !== cookie.host && !hostname.endsWith(`.${cookie.host}`)
+        }
         if (/^max-age$/i.test(key) && Number(value) <= 0) gone = true
         if (/^expires$/i.test(key) && Date.parse(value) <= Date.now()) gone = true
       }
+      if (rejected) continue
       this.#cookies = this.#cookies.filter(
         (old) => !(old.host === cookie.host && old.name === cookie.name && old.path === cookie.path),
       )
@@ -122,9 +141,12 @@ export class Jar {
   }
 
   header(url) {
-    const { hostname, pathname } = new URL(url)
+    const { hostname, pathname, protocol } = new URL(url)
+    const reaches = ({ host, domain }) => host === hostname || (domain && hostname.endsWith(`.${host}`))
+    // Browsers take this machine for secure.
+    const isSecure = protocol === 'https:' || ['localhost', '127.0.0.1'].includes(hostname)
     return this.#cookies
-      .filter((cookie) => cookie.host === hostname)
+      .filter((cookie) => reaches(cookie) && (isSecure || !cookie.secure))
       .filter(({ path }) => pathname === path || pathname.startsWith(path.endsWith('/') ? path : `${path}/`))
       .map((cookie) => `${cookie.name}=${cookie.value}`)
       .join('; ')

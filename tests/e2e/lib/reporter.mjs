@@ -19,7 +19,9 @@ export default async function* report(source) {
     const isSuite = data.details?.type === 'suite'
     if (isSuite && type === 'test:pass') continue
     const skipped = data.skip !== undefined && data.skip !== false
-    const isParent = isSuite || data.details?.error?.failureType === 'subtestsFailed'
+    // What went wrong before the tests of a suite could begin is said once, here.
+    const { failureType } = data.details?.error ?? {}
+    const isParent = (isSuite && failureType !== 'hookFailed') || failureType === 'subtestsFailed'
     if (isParent) continue
     const outcome = skipped ? 'skipped' : type === 'test:pass' ? 'passed' : 'failed'
     counts[outcome] += 1

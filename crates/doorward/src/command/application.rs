@@ -19,6 +19,7 @@ use doorward_domain::site::SiteAddress;
 use serde_json::{Value, json};
 
 use super::site::Sites;
+use super::snippet::{self, Snippet};
 use super::{Desk, view};
 use crate::arguments::{Yes, words};
 use crate::failure::{Failure, Result};
@@ -65,6 +66,13 @@ pub(crate) enum Application {
     /// Secrets of an application's client
     #[command(subcommand)]
     Secret(Secret),
+    /// Prints a complete configuration for the proxy in front of its sites
+    #[command(
+        after_help = "Examples:\n  doorward application snippet wiki --proxy nginx --upstream 127.0.0.1:3000 > /etc/nginx/conf.d/wiki.conf\n  \
+                      doorward application snippet wiki --proxy traefik --doorward doorward:9000 --upstream wiki:3000\n  \
+                      doorward application snippet wiki --proxy haproxy --json | jq -r '.files[1].text' > doorward.lua"
+    )]
+    Snippet(Box<Snippet>),
 }
 
 /// Secrets.
@@ -330,6 +338,7 @@ pub(crate) async fn run(what: Application, desk: &Desk) -> Result<()> {
             show(desk, &application, Some("was restored"), None).await
         }
         Application::Secret(Secret::Rotate(rotate)) => self::rotate(&rotate, desk).await,
+        Application::Snippet(what) => snippet::run(&what, desk).await,
     }
 }
 

@@ -16,6 +16,7 @@ pub(crate) mod scope;
 pub(crate) mod session;
 pub(crate) mod shell;
 pub(crate) mod site;
+mod snippet;
 pub(crate) mod user;
 mod version;
 mod view;
