@@ -3,12 +3,13 @@
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use doorward_domain::event::{Event, EventKind};
 use doorward_domain::{ApplicationId, Code, Lifetime, Reason, SessionId, Timestamp, UserId};
 use doorward_store::Tx;
 
-use crate::error::{Refused, Result};
+use crate::error::{Fault, Refused, Result};
 use crate::{Doorward, Origin};
 
 /// What an event concerns; filled in as far as known.
@@ -28,6 +29,8 @@ pub struct About {
 const BURST: u32 = 30;
 const INTERVAL: Lifetime = Lifetime::from_seconds(1);
 const KEYS: usize = 10_000;
+/// A refusal does not wait longer than this for its record.
+const LONGEST_RECORD: Duration = Duration::from_secs(2);
 
 /// Limits refusals written per key (reason and application, or network). Beyond the limit the latest written code is given
 /// again, so that what a person reads out always leads somewhere.
@@ -167,7 +170,11 @@ impl Doorward {
         if let Allowed::Repeat(code) = self.inner.refusals.ask(&key, now) {
             return Refused { code, ..bare };
         }
-        match self.write_refusal(reason, about, origin, now).await {
+        let writing = self.write_refusal(reason, about, origin, now);
+        let written = tokio::time::timeout(LONGEST_RECORD, writing)
+            .await
+            .unwrap_or_else(|_| Err(Fault::unavailable("the database does not answer").into()));
+        match written {
             Ok(refused) => {
                 if let Some(code) = &refused.code {
                     self.inner.refusals.wrote(&key, code);

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
 
 use doorward_domain::Timestamp;
 use doorward_store::Store;
@@ -11,6 +12,8 @@ use crate::Doorward;
 
 /// How long the answer of the database to a readiness probe stays good, in microseconds.
 const PING_EVERY: u64 = 1_000_000;
+/// Longest wait for that answer.
+const LONGEST_PING: Duration = Duration::from_secs(2);
 
 /// The latest word on the database.
 #[derive(Default)]
@@ -77,7 +80,10 @@ impl Doorward {
         {
             return reason.clone();
         }
-        let reason = store.ping().await.err().map(|error| error.to_string());
+        let reason = match tokio::time::timeout(LONGEST_PING, store.ping()).await {
+            Ok(answered) => answered.err().map(|error| error.to_string()),
+            Err(_) => Some("the database does not answer".to_owned()),
+        };
         self.inner.metrics.database_up.set(i64::from(reason.is_none()));
         *pinged = Some((self.monotonic_micros(), reason.clone()));
         reason

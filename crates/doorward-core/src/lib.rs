@@ -203,11 +203,24 @@ impl Doorward {
         &self.inner.metrics
     }
 
-    /// The store, once connected.
+    /// The store, to ask something of it.
+    ///
+    /// # Errors
+    /// `Fault` of kind unavailable while the database has not been reached since the start, and while it is known to be away: who is
+    /// waited for by many is not waited for by each.
+    pub fn store(&self) -> Result<&Store> {
+        let store = self.opened()?;
+        if store.is_away() {
+            return Err(Fault::unavailable("the database is away").into());
+        }
+        Ok(store)
+    }
+
+    /// The store, once connected; perhaps it is away now.
     ///
     /// # Errors
     /// `Fault` of kind unavailable while the database has not been reached since the start.
-    pub fn store(&self) -> Result<&Store> {
+    pub fn opened(&self) -> Result<&Store> {
         let connected = self.inner.store.get().filter(|_| self.is_prepared());
         connected.ok_or_else(|| Error::Fault(Fault::unavailable("the database has not been reached yet")))
     }

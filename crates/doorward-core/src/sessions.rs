@@ -5,6 +5,7 @@ use serde_json::json;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
 
 use doorward_crypto::token::{self, Opaque, TokenKind};
 use doorward_domain::access::Person;
@@ -78,6 +79,8 @@ pub struct Cache {
     seen: Mutex<HashMap<SessionId, Timestamp>>,
 }
 
+/// Longest wait for a session that is not in memory. A database that stands still is known to be away a little later.
+const LONGEST_LOAD: Duration = Duration::from_secs(2);
 /// A session is written down as seen at most this often.
 const SEEN_EVERY: i64 = 60_000;
 /// Most sessions that wait to be written down as seen.
@@ -315,11 +318,9 @@ impl Doorward {
         self.inner.metrics.session_misses.inc();
         let loaded = self.inner.sessions.sequence();
         let found = match self.store() {
-            // Who is waited for by many is not waited for by each.
-            Ok(store) if doubtful.is_some() && store.is_away() => {
-                Err(Fault::unavailable("the database is away").into())
-            }
-            Ok(store) => load(store).await,
+            Ok(store) => tokio::time::timeout(LONGEST_LOAD, load(store))
+                .await
+                .unwrap_or_else(|_| Err(Fault::unavailable("the database does not answer").into())),
             Err(error) => Err(error),
         };
         let (session, user, direct, loaded) = match (found, doubtful) {

@@ -1,21 +1,24 @@
 //! Fills a database with people for the growth benchmark.
 //!
 //! ```text
-//! cargo run --release -p doorward-store --example seed -- sqlite:/tmp/growth.db 1000000 ['$argon2id$…']
+//! cargo run --release -p doorward-store --example seed -- sqlite:/tmp/growth.db 1000000 ['$argon2id$…'] [COOKIES]
 //! ```
 //!
-//! Arguments: `sqlite:PATH` or `postgres://…`, how many users, and optionally one password hash for all of them. The users
+//! Arguments: `sqlite:PATH` or `postgres://…`, how many users, optionally one password hash for all of them (or an empty text), and
+//! optionally a file for cookies. The users
 //! are `user0000001`, `user0000002`, …, with `user0000001@example.org` and so on. Each is in one to three groups and has
 //! up to two sessions, each with a token family and a refresh token. Run it again to add more: numbering goes on.
 //!
 //! The data is made up from the number of the user, so that two runs make the same people; digests are not the digests of
-//! anything, so nobody can sign in with a seeded session.
+//! anything, so nobody can sign in with a seeded session. With a file for cookies, sessions have cookies, and up to 20,000 of them,
+//! from all over, are written there: anybody can make those up again, so such a database is for measuring only.
 
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
 use std::collections::BTreeSet;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use doorward_crypto::token::{Opaque, TokenKind};
 use doorward_domain::application::{Application, Audience};
 use doorward_domain::client::{Client, ClientKind};
 use doorward_domain::group::Group;
@@ -32,6 +35,8 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 const BATCH: u64 = 50_000;
 /// Users made up in memory at a time.
 const PART: u64 = 1000;
+/// Cookies that are written down.
+const MOST_COOKIES: usize = 20_000;
 /// Statements on their way to PostgreSQL at once.
 const AHEAD: usize = 250;
 
@@ -79,10 +84,24 @@ struct People {
     sessions: Vec<(Session, [u8; 32])>,
     families: Vec<Family>,
     refresh: Vec<(RefreshRecord, [u8; 32])>,
+    cookies: Vec<String>,
+}
+
+/// What everybody has in common.
+struct Common {
+    groups: Vec<GroupId>,
+    application: ApplicationId,
+    /// Do sessions have cookies?
+    cookies: bool,
 }
 
 impl People {
-    fn add(&mut self, number: u64, groups: &[GroupId], application: ApplicationId, now: Timestamp) {
+    fn add(&mut self, number: u64, common: &Common, now: Timestamp) {
+        let Common {
+            groups,
+            application,
+            cookies,
+        } = common;
         let mut dice = Dice(number);
         let id = dice.id(now);
         self.users.push(user(id, number, now));
@@ -95,11 +114,11 @@ impl People {
         }
         for _ in 0..dice.below(3) {
             let session = session(&mut dice, id, now);
-            let family = family(dice.id(now), &session, application);
+            let family = family(dice.id(now), &session, *application);
             self.refresh.push((
                 RefreshRecord {
                     family_id: family.id,
-                    application_id: application,
+                    application_id: *application,
                     created_at: now,
                     expires_at: now.plus(Lifetime::from_days(30)),
                     used_at: None,
@@ -109,7 +128,13 @@ impl People {
                 dice.digest(),
             ));
             self.families.push(family);
-            self.sessions.push((session, dice.digest()));
+            let mut digest = dice.digest();
+            if *cookies {
+                let cookie = Opaque::mint(TokenKind::Session, &digest);
+                digest = *cookie.digest().bytes();
+                self.cookies.push(cookie.text().to_owned());
+            }
+            self.sessions.push((session, digest));
         }
     }
 
@@ -293,13 +318,14 @@ fn now() -> Outcome<Timestamp> {
 async fn main() -> Outcome<()> {
     let mut args = std::env::args().skip(1);
     let (Some(place), Some(count)) = (args.next(), args.next()) else {
-        return Err("usage: seed sqlite:PATH|postgres://… USERS [PASSWORD_HASH]".into());
+        return Err("usage: seed sqlite:PATH|postgres://… USERS [PASSWORD_HASH] [COOKIES]".into());
     };
     let count: u64 = count
         .replace('_', "")
         .parse()
         .map_err(|_| "USERS is a number, for example 1000000")?;
-    let hash = args.next();
+    let hash = args.next().filter(|hash| !hash.is_empty());
+    let file = args.next();
     let (started, now) = (Instant::now(), now()?);
     let store = Store::open(OpenOptions::parse(&place)?).await?;
     let first = first_number(&store).await?;
@@ -311,8 +337,13 @@ async fn main() -> Outcome<()> {
     }
     let mut dice = Dice(first ^ 0x5eed_0000_0000_0000);
     let application = application(&store, &mut dice, now).await?;
-    let groups = groups(&store, &mut dice, count, now).await?;
+    let common = Common {
+        groups: groups(&store, &mut dice, count, now).await?,
+        application,
+        cookies: file.is_some(),
+    };
     let (mut sessions, end) = (0, first + count);
+    let mut cookies = Vec::new();
     for start in (first..end).step_by(usize::try_from(BATCH)?) {
         let tx = store.begin().await?;
         let stop = (start + BATCH).min(end);
@@ -321,10 +352,11 @@ async fn main() -> Outcome<()> {
             for number in part..(part + PART).min(stop) {
                 // A millisecond apart, as ids that follow the clock are in real life.
                 let at = Timestamp::from_millis(now.millis() - i64::try_from(end - number)?);
-                people.add(number, &groups, application, at);
+                people.add(number, &common, at);
             }
             people.write(&tx, hash.as_deref(), now).await?;
             sessions += people.sessions.len();
+            cookies.append(&mut people.cookies);
         }
         tx.commit().await?;
         println!(
@@ -337,10 +369,15 @@ async fn main() -> Outcome<()> {
         "{}: added {count} users from user{first:07} on, in {} groups, with {sessions} sessions and refresh tokens, \
          in {:.1} s; {} users in all",
         store.place(),
-        groups.len(),
+        common.groups.len(),
         started.elapsed().as_secs_f64(),
         store.read().count_users().await?,
     );
     store.close().await;
+    if let Some(file) = file {
+        let stride = cookies.len().div_ceil(MOST_COOKIES).max(1);
+        let some: Vec<String> = cookies.into_iter().step_by(stride).collect();
+        std::fs::write(file, some.join("\n"))?;
+    }
     Ok(())
 }

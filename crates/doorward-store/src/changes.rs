@@ -9,18 +9,25 @@
 //! - PostgreSQL, another replica: NOTIFY on a connection of its own, with a look at the counter once a second;
 //!   without that connection a look once a second through the pool.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use doorward_domain::Timestamp;
 use tokio::sync::watch;
 
 use crate::Store;
 use crate::conn::{Conn, Tx};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sql::{Row, sql};
 
 /// Most changes that one [`Changes::next`] gives.
 const CHUNK: u32 = 1000;
+/// A database that takes longer than this to tell the number of the newest change counts as away until it does. Longer than the
+/// wait for a free connection: one that is merely busy is not away.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Between two attempts to read the feed while it cannot be read.
+const TRY_AGAIN: Duration = Duration::from_millis(500);
 
 /// One step of the feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +97,11 @@ impl Wakes {
         }
     }
 
+    /// Notes whether the database answers.
+    pub(crate) fn mark_away(&self, away: bool) {
+        self.away.store(away, Ordering::Relaxed);
+    }
+
     pub(crate) fn jobs(&self) -> watch::Receiver<()> {
         self.jobs.subscribe()
     }
@@ -104,7 +116,8 @@ pub struct Changes {
 }
 
 impl Store {
-    /// Could the change feed not be read the last time? Known within seconds where somebody watches it, without a query.
+    /// Could the change feed not be read the last time? Known within seconds where somebody watches it, without a query. A
+    /// database whose connections are merely all in use is not away.
     #[must_use]
     pub fn is_away(&self) -> bool {
         self.wakes().away.load(Ordering::Relaxed)
@@ -130,8 +143,7 @@ impl Changes {
     pub async fn next(&mut self) -> Vec<Change> {
         loop {
             self.wake.mark_unchanged();
-            let read = self.read().await;
-            self.store.wakes().away.store(read.is_err(), Ordering::Relaxed);
+            let read = self.read_patiently().await;
             match read {
                 Ok(found) if !found.is_empty() => return found,
                 Ok(_) => {
@@ -140,10 +152,27 @@ impl Changes {
                 }
                 Err(error) => {
                     tracing::debug!(%error, "the change feed cannot be read, trying again");
-                    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                    tokio::time::sleep(TRY_AGAIN).await;
                 }
             }
         }
+    }
+
+    /// Reads, and notes whether the database answers.
+    async fn read_patiently(&mut self) -> Result<Vec<Change>> {
+        let store = self.store.clone();
+        let mut reading = pin!(self.read());
+        let read = match tokio::time::timeout(PATIENCE, &mut reading).await {
+            Ok(read) => read,
+            Err(_) => {
+                store.wakes().mark_away(true);
+                reading.await
+            }
+        };
+        if !read.as_ref().is_err_and(Error::is_busy) {
+            store.wakes().mark_away(read.is_err());
+        }
+        read
     }
 
     async fn read(&mut self) -> Result<Vec<Change>> {

@@ -81,6 +81,8 @@ pub enum Error {
     Engine(String),
 }
 
+const BUSY: &str = "all database connections are in use";
+
 impl Error {
     /// Whether this is a conflict on the given key: `is_conflict_on("users", "username_key")` asks for the
     /// constraint or index `users_username_key`; `is_conflict_on("users", "pkey")` for the primary key.
@@ -108,6 +110,15 @@ impl Error {
             column: column.to_owned(),
             problem: problem.to_string(),
         }
+    }
+
+    /// All connections are in use: the database itself may be well.
+    pub(crate) fn busy() -> Self {
+        Self::unavailable(BUSY)
+    }
+
+    pub(crate) fn is_busy(&self) -> bool {
+        matches!(self, Self::Unavailable { reason } if reason == BUSY)
     }
 
     pub(crate) fn unavailable(reason: impl Into<String>) -> Self {

@@ -53,9 +53,7 @@ impl Postgres {
     pub(crate) fn pool_fault(&self, error: &PoolError) -> Error {
         match error {
             PoolError::Backend(error) => self.connect_fault(error),
-            PoolError::Timeout(TimeoutType::Wait) => {
-                Error::unavailable("all database connections are in use")
-            }
+            PoolError::Timeout(TimeoutType::Wait) => Error::busy(),
             PoolError::Timeout(_) => Error::unavailable(format!(
                 "cannot connect to {}: no answer in time: is the server running, and is the address right?",
                 self.target.place()

@@ -12,6 +12,10 @@ use crate::error::Result;
 use crate::options::Pooler;
 use crate::postgres_error::Failure;
 
+/// Longest wait for the answer to the look once a second: a server that is frozen, or behind a network that swallows everything,
+/// breaks no connection.
+const LOOK_LIMIT: Duration = Duration::from_secs(2);
+
 impl Postgres {
     /// Listens on a connection of its own, and looks at the feed's counter once a second. Where it cannot listen
     /// (the database is away, or a transaction pooler is in between), it looks through the pool.
@@ -22,11 +26,12 @@ impl Postgres {
             {
                 tracing::debug!(%error, "not listening for changes");
             }
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            // At once: when the connection broke, the reader of the feed finds out whether the database is away.
             self.wakes.signal(Signals {
                 changes: true,
                 jobs: true,
             });
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
 
@@ -68,7 +73,13 @@ impl Postgres {
                 Ok(Some(signals)) => self.wakes.signal(signals),
                 Ok(None) => return Ok(()),
                 Err(_) => {
-                    let now = self.feed_top(client).await?;
+                    let looking = self.feed_top(client);
+                    let Ok(now) = tokio::time::timeout(LOOK_LIMIT, looking).await else {
+                        // Until the reader of the feed hears otherwise, which is woken now.
+                        self.wakes.mark_away(true);
+                        return Err(self.failed(Failure::Late));
+                    };
+                    let now = now?;
                     if now != top {
                         top = now;
                         self.wakes.signal(Signals {

@@ -371,7 +371,7 @@ pub(crate) async fn discovery_of(ask: Ask, Path(slug): Path<String>) -> Reply {
 /// Discovery of the global issuer.
 pub(crate) async fn discovery_global(ask: Ask) -> Reply {
     let app = &ask.app;
-    if let Err(error) = app.doorward.store() {
+    if let Err(error) = app.doorward.opened() {
         return failure_json(&ask, &error.into()).await;
     }
     let directory = app.doorward.directory();
@@ -431,7 +431,7 @@ fn leading(application: &Application) -> Option<SigningAlgorithm> {
 
 /// The JWK set of the global issuer.
 pub(crate) async fn jwks_global(ask: Ask) -> Reply {
-    match ask.app.doorward.store() {
+    match ask.app.doorward.opened() {
         Ok(_) => jwks(&ask, None),
         Err(error) => failure_json(&ask, &error.into()).await,
     }

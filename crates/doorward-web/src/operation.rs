@@ -43,7 +43,7 @@ fn holds_token(ask: &Ask) -> bool {
 /// Which build runs.
 pub(crate) async fn version(State(app): State<App>) -> Reply {
     let build = app.options.build;
-    let schema = app.doorward.store().ok().map(doorward_core::schema_version);
+    let schema = app.doorward.opened().ok().map(doorward_core::schema_version);
     let body = json!({
         "name": "doorward", "version": build.version, "commit": build.commit, "built_at": build.built_at, "schema": schema,
     });

@@ -96,7 +96,7 @@ async fn serve(settings: Settings) -> Result<()> {
         }
     };
     start.abort();
-    if let Ok(store) = doorward.store() {
+    if let Ok(store) = doorward.opened() {
         store.close().await;
     }
     tracing::info!("stopped");

@@ -1,8 +1,10 @@
 //! Budgets that do not depend on how busy the machine is, held in CI: size of the program, memory at rest, weight of the
-//! sign-in page. Start and end are timed and shown, and bounded so generously that only a hang breaks the bound.
+//! sign-in page, what a check by a proxy asks the database (nothing), and its cookie. Start and end are timed and shown, and bounded so generously that only a hang breaks the bound.
 
+use std::path::Path;
 use std::time::Duration;
 
+use super::doorward::Doorward;
 use super::http::{self, Browser};
 use super::{Scratch, doorward, process};
 use crate::workspace::Workspace;
@@ -10,6 +12,8 @@ use crate::workspace::Workspace;
 const BINARY_MIB: f64 = 30.0;
 const IDLE_MIB: f64 = 25.0;
 const PAGE_BYTES: usize = 60_000;
+/// "Under 200 bytes", name and value.
+const COOKIE_BYTES: f64 = 199.0;
 const START_MS: f64 = 5_000.0;
 const STOP_MS: f64 = 5_000.0;
 
@@ -36,6 +40,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<bool, String> {
     let idle = server.resident_mib()?;
     let page = page_bytes(port)?;
     let stop = server.stop()?;
+    let (queries, cookie) = check(workspace, &program)?;
     let kib = |bytes: u64| f64::from(u32::try_from(bytes / 1024).unwrap_or(u32::MAX));
     let budgets = [
         Budget {
@@ -55,6 +60,18 @@ pub(crate) fn run(workspace: &Workspace) -> Result<bool, String> {
             is: f64::from(u32::try_from(page).unwrap_or(u32::MAX)) / 1000.0,
             at_most: f64::from(u32::try_from(PAGE_BYTES).unwrap_or(u32::MAX)) / 1000.0,
             unit: "kB",
+        },
+        Budget {
+            what: "queries per check, session in memory",
+            is: queries,
+            at_most: 0.0,
+            unit: "",
+        },
+        Budget {
+            what: "cookie of a guarded site",
+            is: cookie,
+            at_most: COOKIE_BYTES,
+            unit: "B",
         },
         Budget {
             what: "start to ready",
@@ -81,6 +98,14 @@ pub(crate) fn run(workspace: &Workspace) -> Result<bool, String> {
     }
     println!("{} passed, {broken} failed", budgets.len() - broken);
     Ok(broken == 0)
+}
+
+/// Of a check by a proxy: statements sent to the database, and bytes of the cookie that it is made with.
+fn check(workspace: &Workspace, program: &Path) -> Result<(f64, f64), String> {
+    let scratch = Scratch::new(workspace, "check")?;
+    let door = Doorward::prepare(program, &scratch.0)?;
+    let cookie = u32::try_from(door.site_cookie().len()).unwrap_or(u32::MAX);
+    Ok((super::queries_per_check(&door)?, f64::from(cookie)))
 }
 
 /// Bytes of the sign-in page and of every style sheet and script that it names, as they travel without compression.

@@ -8,15 +8,19 @@ use std::time::{Duration, Instant};
 
 use super::http::{self, Browser, End};
 use super::process::{self, Server};
-use super::wrk::{CONNECTIONS, Load, Sample};
-use super::{Kind, Subject};
+use super::wrk::{CONNECTIONS, Headers, Load, Sample};
+use super::{Kind, Subject, site};
 
 const PASSWORD: &str = "quiet-Meadow-12-copper";
 const REDIRECT_URI: &str = "http://localhost:1/callback";
 /// The pair of RFC 7636, appendix B.
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
-const SIGN_IN_THREADS: u32 = 4;
+/// A site on another port of the server's own host.
+pub(crate) const OWN_HOST_SITE: &str = "http://localhost:1/";
+const SIGN_IN_THREADS: usize = 4;
+/// People who sign in all at once, each in two browsers.
+const CROWD: [&str; 8] = ["bea", "carl", "dora", "emil", "fay", "gus", "hana", "ivan"];
 
 /// A client with a secret.
 struct Client {
@@ -27,11 +31,14 @@ struct Client {
 /// A running server and what was registered in it.
 pub(crate) struct Doorward {
     pub(crate) server: Server,
+    program: PathBuf,
     folder: PathBuf,
     signed: Client,
     opaque: Client,
     /// A browser with a session.
     browser: Browser,
+    /// What that browser sends to the guarded site.
+    site_cookie: String,
 }
 
 /// How to start the program on a data folder: everything it needs stands in variables.
@@ -42,6 +49,7 @@ pub(crate) fn command(program: &Path, folder: &Path, port: u16) -> Command {
         .env("DOORWARD_DATA_DIR", folder.join("data"))
         .env("DOORWARD_LISTEN", format!("127.0.0.1:{port}"))
         .env("DOORWARD_PUBLIC_URL", format!("http://localhost:{port}"))
+        .env("DOORWARD_TRUSTED_PROXIES", "127.0.0.1")
         .env("DOORWARD_BOOTSTRAP_USERNAME", "admin")
         .env("DOORWARD_BOOTSTRAP_PASSWORD", PASSWORD)
         .current_dir(folder);
@@ -108,15 +116,84 @@ impl Doorward {
             })
         };
         let (signed, opaque) = (client("signed", "jwt")?, client("opaque", "opaque")?);
+        for name in CROWD {
+            cli(
+                &[
+                    "user",
+                    "create",
+                    name,
+                    "--email",
+                    &format!("{name}@example.org"),
+                    "--password-stdin",
+                ],
+                PASSWORD,
+            )?;
+        }
+        cli(
+            &[
+                "application",
+                "create",
+                "wiki",
+                "--site",
+                site::URL,
+                "--allow-everyone",
+            ],
+            "",
+        )?;
         let mut browser = Browser::new(port);
-        sign_in(&mut browser, &signed.id)?;
+        sign_in(&mut browser, &signed.id, "alice")?;
+        let site_cookie = site::enter(port, &mut browser)?;
         Ok(Self {
             server,
+            program: program.to_owned(),
             folder: folder.to_owned(),
             signed,
             opaque,
             browser,
+            site_cookie,
         })
+    }
+
+    /// Headers of a check of somebody whose session is in memory.
+    pub(crate) fn check_headers(&self, kind: Kind) -> Headers {
+        site::headers(kind, &self.site_cookie).unwrap_or_default()
+    }
+
+    /// Guards a site at the server's own host too, where the session cookie itself counts.
+    pub(crate) fn guard_own_host(&self) -> Result<(), String> {
+        let arguments = [
+            "application",
+            "create",
+            "own",
+            "--site",
+            OWN_HOST_SITE,
+            "--allow-everyone",
+        ];
+        cli(&self.program, &self.folder, self.server.port, &arguments, "")?;
+        // The server takes over what the command line changed within a moment.
+        let headers = site::nginx(OWN_HOST_SITE, "");
+        for _ in 0..100 {
+            let answer = Browser::new(self.server.port).get_with(site::NGINX, &headers)?;
+            if answer.status == 401 {
+                return Ok(());
+            }
+            process::pause(Duration::from_millis(50));
+        }
+        Err(format!("the server does not guard {OWN_HOST_SITE}"))
+    }
+
+    /// What the browser sends to the guarded site.
+    pub(crate) fn site_cookie(&self) -> &str {
+        &self.site_cookie
+    }
+
+    /// Statements that were sent to the database since the start.
+    pub(crate) fn queries(&self) -> Result<u64, String> {
+        let text = Browser::new(self.server.port).get("/-/metrics")?.body;
+        text.lines()
+            .find_map(|line| line.strip_prefix("doorward_database_queries_total "))
+            .and_then(|number| number.trim().parse().ok())
+            .ok_or_else(|| format!("no doorward_database_queries_total in the metrics:\n{text}"))
     }
 
     /// Memory in KiB and iterations that the server hashes passwords with, from the one hash that it has stored.
@@ -176,22 +253,36 @@ impl Doorward {
 
     /// Signs people in for some seconds, each in a browser of their own, from the page with the form to the code.
     pub(crate) fn sign_ins(&self, seconds: u32) -> Result<Sample, String> {
+        let one = ["alice"; SIGN_IN_THREADS];
+        self.sign_in_all(&one, seconds)
+    }
+
+    /// A crowd that signs in at once, as fast as it can: the hashing threads have no pause.
+    pub(crate) fn storm(&self, seconds: u32) -> Result<Sample, String> {
+        self.sign_in_all(&[CROWD, CROWD].concat(), seconds)
+    }
+
+    fn sign_in_all(&self, people: &[&str], seconds: u32) -> Result<Sample, String> {
         let (port, client) = (self.server.port, self.signed.id.as_str());
         let time = Duration::from_secs(seconds.into());
         let before = self.server.processor_seconds()?;
         let begun = Instant::now();
-        let run = || -> Result<Vec<f64>, String> {
+        let run = |person: &str| -> Result<Vec<f64>, String> {
             let mut took = Vec::new();
             while begun.elapsed() < time {
                 let one = Instant::now();
-                sign_in(&mut Browser::new(port), client)?;
+                sign_in(&mut Browser::new(port), client, person)?;
                 took.push(one.elapsed().as_secs_f64() * 1000.0);
             }
             Ok(took)
         };
         let mut took = Vec::new();
         std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..SIGN_IN_THREADS).map(|_| scope.spawn(run)).collect();
+            let run = &run;
+            let threads: Vec<_> = people
+                .iter()
+                .map(|person| scope.spawn(move || run(person)))
+                .collect();
             for thread in threads {
                 took.extend(
                     thread
@@ -221,16 +312,12 @@ impl Subject for Doorward {
     }
 
     fn load(&mut self, kind: Kind) -> Result<Option<Load>, String> {
-        let page = |path: &str| {
-            Some(Load::Page {
-                path: path.to_owned(),
-                bearer: None,
-            })
-        };
         Ok(match kind {
             Kind::Empty => None,
-            Kind::Discovery => page("/application/o/signed/.well-known/openid-configuration"),
-            Kind::Jwks => page("/application/o/signed/jwks/"),
+            Kind::Discovery => Some(Load::page(
+                "/application/o/signed/.well-known/openid-configuration",
+            )),
+            Kind::Jwks => Some(Load::page("/application/o/signed/jwks/")),
             Kind::ClientCredentials => {
                 let file = self.folder.join("form");
                 super::save(&file, &self.form(kind, "grant_type=client_credentials"))?;
@@ -265,10 +352,13 @@ impl Subject for Doorward {
                 })
             }
             Kind::UserinfoOpaque | Kind::UserinfoSigned => {
-                let bearer = Some(self.tokens(kind)?.member("access_token")?);
-                Some(Load::Page {
-                    path: "/application/o/userinfo/".to_owned(),
-                    bearer,
+                let token = self.tokens(kind)?.member("access_token")?;
+                Some(Load::with_token("/application/o/userinfo/", &token))
+            }
+            Kind::CheckNginx | Kind::CheckTraefik | Kind::CheckAnonymous => {
+                site::headers(kind, &self.site_cookie).map(|headers| Load::Page {
+                    path: site::path(kind).to_owned(),
+                    headers,
                 })
             }
         })
@@ -293,7 +383,7 @@ fn authorize(client_id: &str) -> String {
 }
 
 /// From the authorization request of somebody without a session to the code; returns nothing but success.
-fn sign_in(browser: &mut Browser, client_id: &str) -> Result<(), String> {
+fn sign_in(browser: &mut Browser, client_id: &str, person: &str) -> Result<(), String> {
     let first = browser.get(&authorize(client_id))?;
     let page = browser.follow(first)?.page()?;
     let form = http::form(&page.body)?;
@@ -301,7 +391,7 @@ fn sign_in(browser: &mut Browser, client_id: &str) -> Result<(), String> {
         .fields
         .iter()
         .map(|(name, value)| match name.as_str() {
-            "username" => ("username", "alice"),
+            "username" => ("username", person),
             "password" => ("password", PASSWORD),
             name => (name, value.as_str()),
         })

@@ -22,6 +22,8 @@ pub(crate) struct Answer {
 /// A browser of one person: cookies for one server on the loopback interface.
 pub(crate) struct Browser {
     port: u16,
+    /// The host that the browser is at, when a proxy hands its requests on.
+    behind: Option<String>,
     cookies: BTreeMap<String, String>,
 }
 
@@ -84,13 +86,37 @@ impl Browser {
     pub(crate) fn new(port: u16) -> Self {
         Self {
             port,
+            behind: None,
             cookies: BTreeMap::new(),
         }
     }
 
+    /// A browser at the host of a guarded site, with cookies of its own.
+    pub(crate) fn at(port: u16, host: &str) -> Self {
+        Self {
+            behind: Some(host.to_owned()),
+            ..Self::new(port)
+        }
+    }
+
+    /// What it sends as `Cookie`.
+    pub(crate) fn cookie(&self) -> String {
+        let pairs: Vec<String> = self
+            .cookies
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        pairs.join("; ")
+    }
+
     /// Asks for a page without following redirects.
     pub(crate) fn get(&mut self, path: &str) -> Result<Answer, String> {
-        self.send("GET", path, None)
+        self.send("GET", path, &[], None)
+    }
+
+    /// The same with more headers.
+    pub(crate) fn get_with(&mut self, path: &str, headers: &[(&str, String)]) -> Result<Answer, String> {
+        self.send("GET", path, headers, None)
     }
 
     /// Posts a form without following redirects.
@@ -99,7 +125,7 @@ impl Browser {
             .iter()
             .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
             .collect();
-        self.send("POST", path, Some(&pairs.join("&")))
+        self.send("POST", path, &[], Some(&pairs.join("&")))
     }
 
     /// Follows redirects as long as they stay on this server.
@@ -122,18 +148,27 @@ impl Browser {
         Err("too many redirects".to_owned())
     }
 
-    fn send(&mut self, method: &str, path: &str, form: Option<&str>) -> Result<Answer, String> {
+    fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, String)],
+        form: Option<&str>,
+    ) -> Result<Answer, String> {
         let mut head = format!(
             "{method} {path} HTTP/1.1\r\nHost: localhost:{0}\r\nConnection: close\r\nOrigin: http://localhost:{0}\r\n",
             self.port
         );
         if !self.cookies.is_empty() {
-            let cookies: Vec<String> = self
-                .cookies
-                .iter()
-                .map(|(name, value)| format!("{name}={value}"))
-                .collect();
-            head.push_str(&format!("Cookie: {}\r\n", cookies.join("; ")));
+            head.push_str(&format!("Cookie: {}\r\n", self.cookie()));
+        }
+        if let Some(host) = &self.behind {
+            head.push_str(&format!(
+                "X-Forwarded-Host: {host}\r\nX-Forwarded-Proto: http\r\n"
+            ));
+        }
+        for (name, value) in headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
         }
         if let Some(form) = form {
             let length = form.len();
@@ -151,8 +186,12 @@ impl Browser {
         for (_, cookie) in set {
             let pair = cookie.split(';').next().unwrap_or_default();
             if let Some((name, value)) = pair.split_once('=') {
-                self.cookies
-                    .insert(name.trim().to_owned(), value.trim().to_owned());
+                if cookie.contains("Max-Age=0") {
+                    self.cookies.remove(name.trim());
+                } else {
+                    self.cookies
+                        .insert(name.trim().to_owned(), value.trim().to_owned());
+                }
             }
         }
         Ok(answer)

@@ -6,10 +6,13 @@
 
 pub(crate) mod budgets;
 mod doorward;
+mod growth;
 mod http;
+mod paced;
 mod peer;
 mod process;
 mod report;
+mod site;
 mod wrk;
 
 use std::collections::BTreeMap;
@@ -18,6 +21,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use doorward::Doorward;
+use paced::Latency;
 use peer::Peer;
 use process::Server;
 use report::{Figures, Raw, Resources};
@@ -49,7 +53,7 @@ impl Depth {
     }
 
     fn seconds(self) -> u32 {
-        if self == Self::Full { 5 } else { 2 }
+        if self == Self::Full { 3 } else { 1 }
     }
 }
 
@@ -66,10 +70,13 @@ pub(crate) enum Kind {
     IntrospectSigned,
     UserinfoOpaque,
     UserinfoSigned,
+    CheckNginx,
+    CheckTraefik,
+    CheckAnonymous,
 }
 
 impl Kind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 13] = [
         Self::Empty,
         Self::Discovery,
         Self::Jwks,
@@ -80,7 +87,12 @@ impl Kind {
         Self::IntrospectSigned,
         Self::UserinfoOpaque,
         Self::UserinfoSigned,
+        Self::CheckNginx,
+        Self::CheckTraefik,
+        Self::CheckAnonymous,
     ];
+    /// Checks of somebody whose session is in memory.
+    const CHECKS: [Self; 2] = [Self::CheckNginx, Self::CheckTraefik];
 
     fn name(self) -> &'static str {
         match self {
@@ -94,6 +106,9 @@ impl Kind {
             Self::IntrospectSigned => "introspection of a signed token",
             Self::UserinfoOpaque => "userinfo with an opaque token",
             Self::UserinfoSigned => "userinfo with a signed token",
+            Self::CheckNginx => "check for nginx, session in memory",
+            Self::CheckTraefik => "check for Traefik, session in memory",
+            Self::CheckAnonymous => "check of a stranger, who is sent to sign in",
         }
     }
 
@@ -112,17 +127,24 @@ trait Subject {
     fn load(&mut self, kind: Kind) -> Result<Option<Load>, String>;
 }
 
-struct Empty(Server);
+struct Empty {
+    server: Server,
+    /// What the checks are sent with: the yardstick reads the same headers.
+    checks: BTreeMap<Kind, wrk::Headers>,
+}
 
 impl Subject for Empty {
     fn server(&self) -> &Server {
-        &self.0
+        &self.server
     }
 
     fn load(&mut self, kind: Kind) -> Result<Option<Load>, String> {
-        Ok((kind == Kind::Empty).then(|| Load::Page {
+        if kind == Kind::Empty {
+            return Ok(Some(Load::page("/")));
+        }
+        Ok(self.checks.get(&kind).map(|headers| Load::Page {
             path: "/".to_owned(),
-            bearer: None,
+            headers: headers.clone(),
         }))
     }
 }
@@ -165,11 +187,15 @@ pub(crate) fn run(workspace: &Workspace, depth: Depth, programs: Build) -> Resul
     let peer_folder = workspace.path("target/bench/peer");
     std::fs::create_dir_all(&peer_folder).map_err(|error| error.to_string())?;
     let mut peer = Peer::prepare(workspace, &peer_folder)?;
-    let mut empty = empty_server(workspace)?;
+    let mut empty = empty_server(workspace, &door)?;
     let mut figures = Figures {
         samples: BTreeMap::new(),
         sign_ins: Vec::new(),
         raw: Vec::new(),
+        paced: Paced::default(),
+        queries: queries_per_check(&door)?,
+        cookie_bytes: door.site_cookie().len(),
+        growth: None,
         argon2: door.argon2()?,
         resources,
         peer_version: peer.version.clone(),
@@ -202,9 +228,13 @@ pub(crate) fn run(workspace: &Workspace, depth: Depth, programs: Build) -> Resul
         if round > 0 {
             figures.sign_ins.push(sample);
             figures.raw.push(raw_rates(workspace, figures.argon2)?);
+            figures.paced.round(&mut door, &mut empty, seconds)?;
         }
     }
     figures.resources.under_load_mib = door.server.peak_mib()?;
+    // What follows has the machine for itself.
+    drop((door, peer, empty));
+    figures.growth = Some(growth::run(workspace, &program, depth)?);
     let page = report::page(workspace, depth, &figures);
     println!("\n{page}");
     if depth == Depth::Full {
@@ -227,7 +257,12 @@ fn build(workspace: &Workspace) -> Result<(), String> {
             "doorward",
         ],
     )?;
-    for (package, example) in [("doorward-web", "empty"), ("doorward-crypto", "rates")] {
+    let examples = [
+        ("doorward-web", "empty"),
+        ("doorward-crypto", "rates"),
+        ("doorward-store", "seed"),
+    ];
+    for (package, example) in examples {
         workspace.run(
             "cargo",
             &[
@@ -245,12 +280,15 @@ fn build(workspace: &Workspace) -> Result<(), String> {
     Ok(())
 }
 
-fn empty_server(workspace: &Workspace) -> Result<Empty, String> {
+fn empty_server(workspace: &Workspace, door: &Doorward) -> Result<Empty, String> {
     let port = process::free_port()?;
     let mut command = Command::new(workspace.path("target/release/examples/empty"));
     command.arg(format!("127.0.0.1:{port}"));
     let log = workspace.path("target/bench/empty.log");
-    Ok(Empty(Server::start(&mut command, port, "/", &log)?))
+    Ok(Empty {
+        server: Server::start(&mut command, port, "/", &log)?,
+        checks: Kind::CHECKS.map(|kind| (kind, door.check_headers(kind))).into(),
+    })
 }
 
 /// What the program says of itself: version, commit.
@@ -310,6 +348,70 @@ fn resources(workspace: &Workspace, program: &Path, depth: Depth) -> Result<Reso
         idle_mib: idle,
         under_load_mib: 0.0,
     })
+}
+
+/// Checks at a fixed rate, at rest and while people sign in.
+#[derive(Default)]
+struct Paced {
+    check: Vec<Latency>,
+    empty: Vec<Latency>,
+    /// While a crowd signs in at once.
+    storm: Vec<Latency>,
+    /// What the crowd got.
+    crowd: Vec<Sample>,
+}
+
+impl Paced {
+    fn round(&mut self, door: &mut Doorward, empty: &mut Empty, seconds: u32) -> Result<(), String> {
+        let kind = Kind::CheckNginx;
+        let check = door.load(kind)?.ok_or("no check")?;
+        let nothing = empty.load(kind)?.ok_or("no check")?;
+        self.empty.push(paced::run(empty.server.port, &nothing, seconds)?);
+        let port = door.server.port;
+        self.check.push(paced::run(port, &check, seconds)?);
+        let door = &*door;
+        let (crowd, latency) = std::thread::scope(|scope| {
+            let crowd = scope.spawn(|| door.storm(seconds + 1));
+            // The crowd has begun.
+            process::pause(Duration::from_millis(500));
+            let latency = paced::run(port, &check, seconds);
+            let crowd = crowd
+                .join()
+                .map_err(|_| "a thread of the load ended badly".to_owned());
+            Ok::<_, String>((crowd??, latency?))
+        })?;
+        self.storm.push(latency);
+        self.crowd.push(crowd);
+        Ok(())
+    }
+}
+
+/// Statements per check of somebody whose session is in memory. What the server does beside it may ask something; so the least of a few
+/// attempts counts.
+fn queries_per_check(door: &Doorward) -> Result<f64, String> {
+    const CHECKS: u32 = 2_000;
+    let mut least = f64::MAX;
+    for _ in 0..5 {
+        let before = door.queries()?;
+        let checks = (0..CHECKS).map(|number| {
+            let kind = if number % 2 == 0 {
+                Kind::CheckNginx
+            } else {
+                Kind::CheckTraefik
+            };
+            Load::Page {
+                path: site::path(kind).to_owned(),
+                headers: door.check_headers(kind),
+            }
+        });
+        paced::in_turn(door.server.port, checks)?;
+        let asked = u32::try_from(door.queries()? - before).unwrap_or(u32::MAX);
+        least = least.min(f64::from(asked) / f64::from(CHECKS));
+        if asked == 0 {
+            break;
+        }
+    }
+    Ok(least)
 }
 
 /// Writes a file that only this run reads.

@@ -95,12 +95,6 @@ impl Subject for Peer {
     }
 
     fn load(&mut self, kind: Kind) -> Result<Option<Load>, String> {
-        let page = |path: &str, bearer| {
-            Some(Load::Page {
-                path: path.to_owned(),
-                bearer,
-            })
-        };
         let form = |path: &str, rest: &str| {
             let file = self.folder.join("form");
             super::save(&file, &format!("{SECRET}&{rest}"))?;
@@ -110,9 +104,16 @@ impl Subject for Peer {
             }))
         };
         Ok(match kind {
-            Kind::Empty | Kind::RefreshSigned | Kind::IntrospectSigned | Kind::UserinfoSigned => None,
-            Kind::Discovery => page("/.well-known/openid-configuration", None),
-            Kind::Jwks => page("/jwks", None),
+            // It has no such thing.
+            Kind::Empty
+            | Kind::RefreshSigned
+            | Kind::IntrospectSigned
+            | Kind::UserinfoSigned
+            | Kind::CheckNginx
+            | Kind::CheckTraefik
+            | Kind::CheckAnonymous => None,
+            Kind::Discovery => Some(Load::page("/.well-known/openid-configuration")),
+            Kind::Jwks => Some(Load::page("/jwks")),
             Kind::ClientCredentials => form("/token", "grant_type=client_credentials&scope=read")?,
             Kind::RefreshOpaque => {
                 let file = self.folder.join("chains");
@@ -127,7 +128,7 @@ impl Subject for Peer {
                 "/token/introspection",
                 &format!("token={}", http::encode(&self.tokens()?.1)),
             )?,
-            Kind::UserinfoOpaque => page("/me", Some(self.tokens()?.1)),
+            Kind::UserinfoOpaque => Some(Load::with_token("/me", &self.tokens()?.1)),
         })
     }
 }

@@ -5,10 +5,13 @@ use std::path::PathBuf;
 use super::process::Server;
 use crate::workspace::Workspace;
 
+/// Names and values beside `Host`.
+pub(crate) type Headers = Vec<(&'static str, String)>;
+
 /// What wrk sends.
 pub(crate) enum Load {
     /// GET.
-    Page { path: String, bearer: Option<String> },
+    Page { path: String, headers: Headers },
     /// The same form again and again.
     Form { path: String, file: PathBuf },
     /// Chains of refresh tokens.
@@ -28,6 +31,24 @@ pub(crate) struct Sample {
 
 pub(crate) const CONNECTIONS: usize = 16;
 
+impl Load {
+    /// GET without headers of its own.
+    pub(crate) fn page(path: &str) -> Self {
+        Self::Page {
+            path: path.to_owned(),
+            headers: Headers::new(),
+        }
+    }
+
+    /// GET with a bearer token.
+    pub(crate) fn with_token(path: &str, token: &str) -> Self {
+        Self::Page {
+            path: path.to_owned(),
+            headers: vec![("Authorization", format!("Bearer {token}"))],
+        }
+    }
+}
+
 /// Sends one kind of request for some seconds. An answer outside 2xx and 3xx is an error, because its speed says nothing.
 pub(crate) fn run(
     workspace: &Workspace,
@@ -35,10 +56,11 @@ pub(crate) fn run(
     load: &Load,
     seconds: u32,
 ) -> Result<Sample, String> {
-    let (path, script, file, bearer) = match load {
-        Load::Page { path, bearer } => (path, None, None, bearer.as_ref()),
-        Load::Form { path, file } => (path, Some("post.lua"), Some(file), None),
-        Load::Refresh { path, file } => (path, Some("refresh.lua"), Some(file), None),
+    let none = Headers::new();
+    let (path, script, file, headers) = match load {
+        Load::Page { path, headers } => (path, None, None, headers),
+        Load::Form { path, file } => (path, Some("post.lua"), Some(file), &none),
+        Load::Refresh { path, file } => (path, Some("refresh.lua"), Some(file), &none),
     };
     let mut arguments = vec![
         "-t1".to_owned(),
@@ -47,8 +69,8 @@ pub(crate) fn run(
         "--latency".to_owned(),
     ];
     arguments.extend(["-H".to_owned(), format!("Host: localhost:{}", server.port)]);
-    if let Some(token) = bearer {
-        arguments.extend(["-H".to_owned(), format!("Authorization: Bearer {token}")]);
+    for (name, value) in headers {
+        arguments.extend(["-H".to_owned(), format!("{name}: {value}")]);
     }
     if let Some(script) = script {
         arguments.extend(["-s".to_owned(), format!("xtask/bench/{script}")]);
