@@ -117,6 +117,8 @@ impl Doorward {
             self.inner.metrics.database_up.set(0);
         }
         self.count_away(self.now());
+        let sessions = i64::try_from(self.inner.sessions.len()).unwrap_or(i64::MAX);
+        self.inner.metrics.sessions_in_memory.set(sessions);
         self.inner.metrics.render(queries)
     }
 }

@@ -55,6 +55,8 @@ pub struct Metrics {
     pub session_hits: Counter,
     /// Session lookups that asked the database.
     pub session_misses: Counter,
+    /// Sessions that are in memory.
+    pub sessions_in_memory: Gauge,
     /// 1 while the database answers.
     pub database_up: Gauge,
     /// Time that the database was away, in seconds.
@@ -142,6 +144,12 @@ impl Metrics {
             "Session lookups that asked the database",
             session_misses.clone(),
         );
+        let sessions_in_memory = Gauge::default();
+        registry.register(
+            "sessions_in_memory",
+            "Sessions that are answered for from memory",
+            sessions_in_memory.clone(),
+        );
         let database_up = Gauge::default();
         registry.register("database_up", "1 while the database answers", database_up.clone());
         let database_away = Counter::default();
@@ -173,6 +181,7 @@ impl Metrics {
             hashing,
             session_hits,
             session_misses,
+            sessions_in_memory,
             database_up,
             database_away,
             forward_auth,
