@@ -319,7 +319,9 @@ fn mistakes_with_applications_name_the_field() {
     let place = with_staff();
     grafana(&place);
     let create = |arguments: &[&str]| place.run(&[&["application", "create"], arguments].concat());
-    create(&["wiki", "--site", "https://wiki.example"]).failed(1, &["forward auth", "not in this version"]);
+    create(&["wiki", "--site", "wiki.example"]).failed(2, &["--site", "https://wiki.example.org"]);
+    create(&["wiki", "--rule", "public /"]).failed(2, &["--site"]);
+    create(&["wiki", "--site", "https://wiki.example", "--rule", "all /"]).failed(1, &["all", "group:NAME"]);
     create(&["bad one"]).failed(1, &["slug", "bad one"]);
     create(&["token"]).failed(1, &["token"]);
     create(&["grafana"]).failed(1, &["grafana", "taken"]);

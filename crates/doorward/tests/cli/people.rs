@@ -340,12 +340,12 @@ fn the_session_rule_is_shown_and_changed() {
     let place = with_alice();
     assert_eq!(
         place.json(&["session", "policy"]),
-        json!({ "lifetime": "2w", "idle": null })
+        json!({ "lifetime": "2w", "idle": null, "away": "1d" })
     );
     let changed = place.json(&["session", "policy", "--lifetime", "7d", "--idle", "2h"]);
-    assert_eq!(changed, json!({ "lifetime": "1w", "idle": "2h" }));
+    assert_eq!(changed, json!({ "lifetime": "1w", "idle": "2h", "away": "1d" }));
     let changed = place.json(&["session", "policy", "--idle", "none"]);
-    assert_eq!(changed, json!({ "lifetime": "1w", "idle": null }));
+    assert_eq!(changed, json!({ "lifetime": "1w", "idle": null, "away": "1d" }));
     place
         .run(&["session", "policy", "--lifetime", "10s"])
         .failed(1, &["lifetime"]);
