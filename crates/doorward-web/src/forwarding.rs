@@ -26,7 +26,7 @@ use crate::forward_auth::{self, Call, OWN_COOKIES};
 use crate::forwarded;
 use crate::original::{self, Original, Proxy};
 use crate::reply::{Noted, Reply};
-use crate::upstream::{Authorization, Before, HostHeader, Kind, Target, Trust, Unreachable};
+use crate::upstream::{self, Authorization, Before, HostHeader, Kind, Target, Trust, Unreachable};
 
 /// How long names, TCP and TLS may take together.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -84,7 +84,7 @@ pub(crate) async fn forward(State(app): State<App>, request: Request) -> Respons
     };
     let original = Original {
         place,
-        method: Some(parts.method.clone()),
+        method: Some(upstream::method(&parts)),
     };
     let pass = {
         let call = Call::new(&app, &parts.headers, peer);

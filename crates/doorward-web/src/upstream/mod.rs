@@ -133,6 +133,12 @@ pub(crate) enum Authorization {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Passed;
 
+/// The method that the service will see, which is the one that rules are about: a WebSocket that comes by extended CONNECT
+/// over HTTP/2 arrives there as GET, as it does over HTTP/1.1.
+pub(crate) fn method(parts: &http::request::Parts) -> http::Method {
+    plan::method(parts)
+}
+
 /// Why a service gave no answer. What it displays is for the operator only: it names the upstream.
 #[derive(Debug)]
 pub(crate) struct Unreachable {

@@ -88,14 +88,10 @@ impl Plan {
         let upgrade = wish.as_ref().and_then(|_| parts.extensions.remove::<OnUpgrade>());
         let wish = wish.filter(|_| upgrade.is_some());
         let mut headers = fields::request(&parts.headers, parts.version, before);
-        let method = if wish == Some(Wish::Connect) {
-            if !headers.contains_key(SEC_WEBSOCKET_KEY) {
-                headers.insert(SEC_WEBSOCKET_KEY, websocket_key()?);
-            }
-            Method::GET
-        } else {
-            parts.method.clone()
-        };
+        if wish == Some(Wish::Connect) && !headers.contains_key(SEC_WEBSOCKET_KEY) {
+            headers.insert(SEC_WEBSOCKET_KEY, websocket_key()?);
+        }
+        let method = method(parts);
         let plan = Self {
             repeatable: method.is_safe() && body.is_end_stream() && wish.is_none(),
             method,
@@ -174,8 +170,7 @@ impl Plan {
 /// rules.
 fn wish(parts: &Parts, body: &Body) -> Option<Wish> {
     if parts.method == Method::CONNECT {
-        let protocol = parts.extensions.get::<Protocol>()?;
-        return (protocol.as_str() == "websocket").then_some(Wish::Connect);
+        return is_websocket(parts).then_some(Wish::Connect);
     }
     if parts.version != Version::HTTP_11 || !body.is_end_stream() {
         return None;
@@ -186,6 +181,21 @@ fn wish(parts: &Parts, body: &Body) -> Option<Wish> {
         .iter()
         .any(|refused| name.starts_with(refused));
     (!inner).then(|| Wish::Upgrade(protocol.clone()))
+}
+
+/// A WebSocket by extended CONNECT.
+fn is_websocket(parts: &Parts) -> bool {
+    let protocol = parts.extensions.get::<Protocol>();
+    parts.method == Method::CONNECT && protocol.is_some_and(|protocol| protocol.as_str() == "websocket")
+}
+
+/// The method that the service will see.
+pub(super) fn method(parts: &Parts) -> Method {
+    if is_websocket(parts) {
+        Method::GET
+    } else {
+        parts.method.clone()
+    }
 }
 
 /// The visitor's path behind the upstream's own, byte for byte.
@@ -275,6 +285,21 @@ mod tests {
         ] {
             assert_eq!(authority(&Url::parse(url).unwrap()), expected);
         }
+    }
+
+    #[test]
+    fn rules_are_asked_about_the_method_that_arrives() {
+        let seen = |method: Method, protocol: Option<&'static str>| {
+            let (mut parts, ()) = Request::builder().method(method).body(()).unwrap().into_parts();
+            if let Some(protocol) = protocol {
+                parts.extensions.insert(Protocol::from_static(protocol));
+            }
+            super::method(&parts)
+        };
+        assert_eq!(seen(Method::CONNECT, Some("websocket")), Method::GET);
+        assert_eq!(seen(Method::CONNECT, Some("connect-udp")), Method::CONNECT);
+        assert_eq!(seen(Method::CONNECT, None), Method::CONNECT);
+        assert_eq!(seen(Method::DELETE, Some("websocket")), Method::DELETE);
     }
 
     #[test]
