@@ -11,7 +11,9 @@ use doorward_domain::access::{self, Person};
 use doorward_domain::app_password::{AppPassword, LONGEST_NAME, MOST, MOST_APPLICATIONS, Reach};
 use doorward_domain::application::Application;
 use doorward_domain::event::EventKind;
-use doorward_domain::{AppPasswordId, ApplicationId, GroupId, Lifetime, Reason, Timestamp, UserId, text};
+use doorward_domain::{
+    AppPasswordId, ApplicationId, GroupId, Lifetime, Reason, SessionId, Timestamp, UserId, text,
+};
 use doorward_store::{Tx, conflict_field};
 
 use crate::error::{Error, Fault, Refused, Result};
@@ -146,6 +148,14 @@ impl By {
             Self::Administrator => "command line",
         }
     }
+}
+
+/// Who makes one.
+enum Maker {
+    /// Its owner, in this session.
+    Owner(SessionId),
+    /// An administrator.
+    Administrator,
 }
 
 impl Doorward {
@@ -308,14 +318,8 @@ impl Doorward {
             return Err(Refused::bare(Reason::SessionEnded).into());
         }
         tx.clear_failures(&[crate::portal::password_key(user.id)]).await?;
-        let about = About {
-            user: Some(user.id),
-            session: Some(visit.session.id),
-            ..About::default()
-        };
-        let made = self
-            .add_app_password(&tx, user.id, new, By::Owner, about, origin)
-            .await?;
+        let maker = Maker::Owner(visit.session.id);
+        let made = self.add_app_password(&tx, user.id, new, maker, origin).await?;
         tx.commit().await?;
         Ok(made)
     }
@@ -338,13 +342,8 @@ impl Doorward {
         check_new(new)?;
         let tx = self.store()?.begin().await?;
         tx.lock_user(user).await?;
-        let about = About {
-            user: Some(user),
-            ..About::default()
-        };
-        let made = self
-            .add_app_password(&tx, user, new, By::Administrator, about, origin)
-            .await?;
+        let maker = Maker::Administrator;
+        let made = self.add_app_password(&tx, user, new, maker, origin).await?;
         tx.commit().await?;
         Ok(made)
     }
@@ -355,10 +354,13 @@ impl Doorward {
         tx: &Tx,
         user: UserId,
         new: &NewAppPassword,
-        by: By,
-        about: About,
+        maker: Maker,
         origin: &Origin,
     ) -> Result<MadeAppPassword> {
+        let (by, session) = match maker {
+            Maker::Owner(session) => (By::Owner, Some(session)),
+            Maker::Administrator => (By::Administrator, None),
+        };
         let now = self.now();
         let Some(owner) = tx.user(user).await?.filter(|owner| owner.deleted_at.is_none()) else {
             return Err(Error::NotFound("there is no such user".into()));
@@ -395,7 +397,12 @@ impl Doorward {
             "applications": password.reach.named().map(named_ids),
             "expires_at": password.expires_at.map(|at| at.to_string()),
         });
-        let about = About { details, ..about };
+        let about = About {
+            user: Some(user),
+            session,
+            details,
+            ..About::default()
+        };
         tx.add_event(&self.event(EventKind::AppPasswordMade, about, origin, now))
             .await?;
         Ok(MadeAppPassword {

@@ -19,7 +19,7 @@ use doorward_crypto::token::{Opaque, TokenKind};
 use doorward_domain::app_password::{MOST, Reach};
 use doorward_domain::event::EventKind;
 use doorward_domain::user::UserKind;
-use doorward_domain::{ApplicationId, Lifetime, Reason, UserId};
+use doorward_domain::{ApplicationId, Lifetime, Reason, Timestamp, UserId};
 use doorward_oidc::params::Params;
 use doorward_store::testing::each_place;
 use doorward_store::{count_queries, sql};
@@ -687,7 +687,7 @@ async fn making_and_revoking_are_events_and_the_last_use_shows() {
         assert!(queries >= 1);
         let minute = app.now().seconds() / 60;
         assert_eq!(
-            listed().await.last_used_at.map(|at| at.seconds()),
+            listed().await.last_used_at.map(Timestamp::seconds),
             Some(minute * 60)
         );
         app.wait_seconds(59);
@@ -700,7 +700,7 @@ async fn making_and_revoking_are_events_and_the_last_use_shows() {
         door.write_used().await.unwrap();
         let later = app.now().seconds() / 60;
         assert_eq!(
-            listed().await.last_used_at.map(|at| at.seconds()),
+            listed().await.last_used_at.map(Timestamp::seconds),
             Some(later * 60)
         );
 

@@ -7,7 +7,26 @@ use doorward_domain::Lifetime;
 use doorward_domain::app_password::Reach;
 use doorward_domain::client::{AccessTokenFormat, GrantType};
 use doorward_oidc::params::Params;
-use doorward_testkit::{App, PASSWORD, Tokens, each_app};
+use doorward_testkit::{App, Browser, PASSWORD, Tokens, each_app};
+
+/// An app password that was made and used.
+async fn an_app_password(app: &App, browser: &Browser) -> String {
+    let new = NewAppPassword {
+        name: "Phone".into(),
+        reach: Reach::EverySite,
+        lifetime: None,
+    };
+    let visit = browser.visit().await.unwrap();
+    let made = app
+        .doorward
+        .create_own_app_password(&visit, PASSWORD, &new, &browser.origin)
+        .await
+        .unwrap();
+    let secret = made.secret.expose().to_owned();
+    let used = app.doorward.app_password(&secret, None).await.unwrap();
+    assert!(used.is_some());
+    secret
+}
 
 /// Everything that happens in a day, and every secret that was handed out on the way.
 async fn a_day(app: &App) -> Vec<String> {
@@ -78,25 +97,7 @@ async fn a_day(app: &App) -> Vec<String> {
         secrets.extend(rotated.client_secret);
     }
     let visit = browser.visit().await.unwrap();
-    let new = NewAppPassword {
-        name: "Phone".into(),
-        reach: Reach::EverySite,
-        lifetime: None,
-    };
-    let made = app
-        .doorward
-        .create_own_app_password(&visit, PASSWORD, &new, &browser.origin)
-        .await
-        .unwrap();
-    let app_password = made.secret.expose().to_owned();
-    assert!(
-        app.doorward
-            .app_password(&app_password, None)
-            .await
-            .unwrap()
-            .is_some()
-    );
-    secrets.push(app_password);
+    secrets.push(an_app_password(app, &browser).await);
     app.doorward
         .change_password(&visit, PASSWORD, "another good one", &browser.origin)
         .await

@@ -1,7 +1,7 @@
 //! App passwords.
 
 use doorward_domain::app_password::{AppPassword, Reach};
-use doorward_domain::{Id, UserId};
+use doorward_domain::{Id, Timestamp, UserId};
 use doorward_store::testing::each_engine;
 use doorward_store::{Error, conflict_field};
 
@@ -72,7 +72,7 @@ async fn one_comes_back_with_its_person_and_is_revoked_by_its_owner_only() {
         assert!(!revoke(alice.id).await, "once");
         let (found, ..) = conn.app_password_by_digest(&digests[0]).await.unwrap().unwrap();
         assert_eq!(found.revoked_at, Some(later(5)));
-        assert_eq!(conn.app_passwords_of(alice.id).await.unwrap(), [some.clone()]);
+        assert_eq!(conn.app_passwords_of(alice.id).await.unwrap(), [some]);
         again().await.expect("the name is free again");
         let all = write(&store, async |tx| {
             tx.revoke_app_passwords_of(alice.id, later(6)).await
@@ -97,7 +97,7 @@ async fn last_uses_are_kept_to_the_minute_and_never_move_back() {
         })
         .await
         .unwrap();
-        let minute = |at: doorward_domain::Timestamp| at.seconds().div_euclid(60) * 60;
+        let minute = |at: Timestamp| at.seconds().div_euclid(60) * 60;
         let touch = async |used: &[_]| {
             write(&store, async |tx| tx.touch_app_passwords(used).await)
                 .await
@@ -108,7 +108,7 @@ async fn last_uses_are_kept_to_the_minute_and_never_move_back() {
                 .await
                 .unwrap()
                 .iter()
-                .map(|password| password.last_used_at.map(|at| at.seconds()))
+                .map(|password| password.last_used_at.map(Timestamp::seconds))
                 .collect::<Vec<_>>()
         };
         let unknown = Id::from_uuid(id::<()>().uuid());
