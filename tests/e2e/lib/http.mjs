@@ -103,7 +103,12 @@ export function send(url, options = {}) {
       },
     )
     request.on('timeout', () => request.destroy(new Error(`${method} ${url}: no answer in ${timeout} ms`)))
-    request.on('error', reject)
+    request.on('error', (error) => {
+      // The other side closed a kept connection while this request was on its way to it: nothing of it was read.
+      const isStale = error.code === 'ECONNRESET' && request.reusedSocket && ['GET', 'HEAD'].includes(method)
+      if (isStale && !options.again) resolve(send(url, { ...options, again: true }))
+      else reject(error)
+    })
     request.end(body)
   })
 }

@@ -1,6 +1,6 @@
 //! Kubernetes: annotations for ingress-nginx, a middleware and a route for Traefik. Not tried by the tests: they have no cluster.
 
-use super::traefik::{REGEX, entry_point, priority, rule};
+use super::traefik::{entry_point, priority, rule, spellings};
 use super::{ASKED_HEADERS, Door, Host, IDENTITY_HEADERS, Snippet, SnippetFile, fill, lines};
 
 pub(super) fn files(snippet: &Snippet<'_>) -> Vec<SnippetFile> {
@@ -16,7 +16,7 @@ pub(super) fn files(snippet: &Snippet<'_>) -> Vec<SnippetFile> {
             ("upstream", &upstreams.join(", ")),
             ("nginx", &lines(&doors, |door| nginx(snippet, door))),
             ("asked", &lines(ASKED_HEADERS, |header| format!("- {header}"))),
-            ("regex", REGEX),
+            ("regex", &spellings()),
             (
                 "identity",
                 &lines(IDENTITY_HEADERS, |header| format!("- {header}")),
