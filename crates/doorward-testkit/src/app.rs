@@ -293,6 +293,14 @@ impl App {
         events
     }
 
+    /// Puts a table out of reach: whoever asks the database for it gets a fault.
+    pub async fn lose(&self, table: &str) {
+        let tx = self.store().begin().await.expect("a transaction");
+        let rename = format!("ALTER TABLE {table} RENAME TO out_of_reach");
+        tx.run(sql_built(rename)).await.expect("another name");
+        tx.commit().await.expect("a commit");
+    }
+
     /// Rows per table.
     pub async fn rows(&self) -> BTreeMap<String, i64> {
         let conn = self.store().read();

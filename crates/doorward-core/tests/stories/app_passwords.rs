@@ -21,8 +21,8 @@ use doorward_domain::event::EventKind;
 use doorward_domain::user::UserKind;
 use doorward_domain::{ApplicationId, Lifetime, Reason, Timestamp, UserId};
 use doorward_oidc::params::Params;
+use doorward_store::count_queries;
 use doorward_store::testing::each_place;
-use doorward_store::{count_queries, sql};
 use doorward_testkit::{App, PASSWORD, each_app};
 
 use crate::{invalid, reason};
@@ -505,11 +505,7 @@ async fn a_warm_one_passes_while_the_database_does_not_answer() {
         let warm = make(&app, alice.id, &short).await;
         let cold = make(&app, alice.id, &named("cold")).await;
         assert!(works(&app, &warm).await);
-        let tx = app.store().begin().await.unwrap();
-        tx.run(sql("ALTER TABLE app_passwords RENAME TO out_of_reach"))
-            .await
-            .unwrap();
-        tx.commit().await.unwrap();
+        app.lose("app_passwords").await;
         assert!(works(&app, &warm).await, "known and good before");
         let asked = app.doorward.app_password(cold.secret.expose(), None).await;
         assert!(
