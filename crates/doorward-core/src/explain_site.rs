@@ -141,7 +141,21 @@ impl Doorward {
             );
         }
         let decision = decide(entry, person.as_ref(), &method, &readings, directory.break_glass);
-        let (outcome, by, reason, why) = match decision {
+        let (outcome, by, reason, why) = self.told(decision);
+        Ok(ExplainedUrl {
+            outcome,
+            site: Some(entry.name.to_string()),
+            application: Some(entry.application.slug.clone()),
+            rule: Some(deciding(&directory.groups, entry, by)),
+            why,
+            reason,
+            inputs,
+        })
+    }
+
+    /// A decision in words: outcome, what decided, the reason of a refusal, and why.
+    fn told(&self, decision: Decision) -> (&'static str, Decisive, Option<Reason>, String) {
+        match decision {
             Decision::Public { rule, .. } => (
                 "allowed",
                 Decisive::Rule(rule),
@@ -171,15 +185,6 @@ impl Doorward {
                 "Nobody is signed in; who signs in is looked at then.".to_owned(),
             ),
             Decision::Deny { by, reason } => ("refused", by, Some(reason), sentence(reason).to_owned()),
-        };
-        Ok(ExplainedUrl {
-            outcome,
-            site: Some(entry.name.to_string()),
-            application: Some(entry.application.slug.clone()),
-            rule: Some(deciding(&directory.groups, entry, by)),
-            why,
-            reason,
-            inputs,
-        })
+        }
     }
 }

@@ -119,6 +119,11 @@ impl Cache {
         }
     }
 
+    /// How many are in memory.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(crate) fn sequence(&self) -> u64 {
         self.marks.read().map_or(0, |marks| marks.sequence)
     }

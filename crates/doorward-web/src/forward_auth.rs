@@ -161,7 +161,13 @@ async fn checked(app: &App, proxy: Proxy, parts: &Parts, peer: IpAddr, prefix: &
     let Some(original) = original::read(proxy, headers, uri, &parts.method, prefix) else {
         app.doorward
             .count_check(None, Reason::OriginalUnreadable.as_str());
-        return call.refused(proxy, None, None, Refused::bare(Reason::OriginalUnreadable), None);
+        return call.refused(
+            proxy,
+            None,
+            None,
+            &Refused::bare(Reason::OriginalUnreadable),
+            None,
+        );
     };
     if let Some(answer) = call.own_path(proxy, &original).await {
         return answer;
@@ -237,14 +243,14 @@ impl Call<'_> {
         let rest = OWN_PREFIXES.iter().find_map(|own| path.strip_prefix(own))?;
         if !proxy.hands_on() {
             // They are routed past the check; asked for through it, they are nobody's.
-            return Some(self.refused(proxy, None, None, Refused::bare(Reason::PathUnlisted), None));
+            return Some(self.refused(proxy, None, None, &Refused::bare(Reason::PathUnlisted), None));
         }
         Some(match rest.trim_end_matches('/') {
             "start" => self.start(&original.place).await,
             "callback" => self.callback(&original.place).await,
             "sign_out" => self.sign_out(&original.place).await,
             "ping" => Reply::empty(StatusCode::NO_CONTENT).into_response(),
-            _ => self.refused(proxy, None, None, Refused::bare(Reason::PathUnlisted), None),
+            _ => self.refused(proxy, None, None, &Refused::bare(Reason::PathUnlisted), None),
         })
     }
 
@@ -285,7 +291,7 @@ impl Call<'_> {
                 visit,
             }) => {
                 let name = visit.as_ref().map(|visit| visit.person.user.username.as_str());
-                self.refused(proxy, entry.as_deref(), Some(&original.place), *refused, name)
+                self.refused(proxy, entry.as_deref(), Some(&original.place), &refused, name)
             }
             Err(error) => self.failed(proxy, &error),
         })
@@ -438,7 +444,7 @@ impl Call<'_> {
         proxy: Proxy,
         entry: Option<&SiteEntry>,
         place: Option<&Place>,
-        refused: Refused,
+        refused: &Refused,
         name: Option<&str>,
     ) -> Response {
         let status = if refused.reason == Reason::CredentialRefused {
@@ -448,7 +454,7 @@ impl Call<'_> {
         };
         let code = refused.code.as_ref().map(ToString::to_string);
         let mut response = if proxy.hands_on() && original::wants_html(self.headers) {
-            self.page(status, &refused, place, name)
+            self.page(status, refused, place, name)
         } else if proxy.hands_on() {
             let body = serde_json::json!({ "error": "access_denied", "reason": refused.reason.as_str(), "code": code });
             Reply::json(status, &body).into_response()
@@ -827,7 +833,7 @@ pub(crate) async fn denied(State(app): State<App>, request: Request) -> Response
                 Proxy::Caddy,
                 entry.as_deref(),
                 Some(&original.place),
-                *refused,
+                &refused,
                 name,
             )
         }
@@ -843,7 +849,7 @@ impl Call<'_> {
             Proxy::Caddy,
             None,
             None,
-            Refused::bare(Reason::OriginalUnreadable),
+            &Refused::bare(Reason::OriginalUnreadable),
             None,
         )
     }

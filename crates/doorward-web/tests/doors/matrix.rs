@@ -8,6 +8,15 @@ use crate::http_client::Client;
 
 const METHODS: [Method; 4] = [Method::GET, Method::POST, Method::PUT, Method::DELETE];
 
+/// A path that the pattern of a route fits.
+fn example_of(pattern: &str) -> String {
+    pattern
+        .replace("{slug}", "grafana")
+        .replace("{token}", "dwl_nothing")
+        .replace("{file}", "nothing.css")
+        .replace("{*path}", "page")
+}
+
 #[tokio::test]
 async fn every_route_answers_every_kind_of_caller_as_the_table_says() {
     each_app(async |app| {
@@ -61,12 +70,7 @@ async fn every_route_answers_every_kind_of_caller_as_the_table_says() {
         }
         table.push('\n');
         for route in doorward_web::router::routes() {
-            let path = route
-                .path
-                .replace("{slug}", "grafana")
-                .replace("{token}", "dwl_nothing")
-                .replace("{file}", "nothing.css")
-                .replace("{*path}", "page");
+            let path = example_of(route.path);
             for method in METHODS {
                 write!(table, "{} | {method} | {:?} |", route.path, route.caller)
                     .expect("writing into a string");
