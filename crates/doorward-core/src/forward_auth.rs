@@ -12,19 +12,21 @@ use doorward_domain::site::{
 };
 use doorward_domain::{Reason, SessionId, Timestamp};
 
+use crate::admin::sites::is_method;
 use crate::error::{Error, Refused, Result};
 use crate::events::About;
 use crate::machines::Machine;
 use crate::metrics::SiteLabels;
 use crate::place::Place;
 use crate::sessions::Visit;
+use crate::site_cookie::Kept;
 use crate::{Doorward, Origin};
 
 /// What a request brought along to say who it is.
 #[derive(Clone, Copy, Debug)]
 pub struct Shown<'a> {
-    /// Values of the cookies of sites, in their order.
-    pub cookies: &'a [&'a str],
+    /// Cookies of sites in their order, with what their names promise.
+    pub cookies: &'a [(Kept, &'a str)],
     /// Value of the session cookie of Doorward itself; counts on its own host only.
     pub session: Option<&'a str>,
     /// `Authorization`.
@@ -145,9 +147,11 @@ impl Doorward {
             Found::HostUnlisted => return Ok(self.refused_stranger(None, Reason::HostUnlisted)),
             Found::PathUnlisted => return Ok(self.refused_stranger(None, Reason::PathUnlisted)),
         };
-        // Rules that name methods cannot be read for a request without one.
+        // Rules that name methods cannot be read for a request without one, nor for one in letters that some services take for the
+        // capitals that it should have.
         let method = match method {
-            Some(method) => method,
+            Some(method) if is_method(method) => method,
+            Some(_) => return Ok(self.refused_stranger(Some(entry), Reason::OriginalUnreadable)),
             None if entry.site.rules.iter().any(|rule| !rule.methods.is_empty()) => {
                 return Ok(self.refused_stranger(Some(entry), Reason::OriginalUnreadable));
             }
@@ -198,8 +202,7 @@ impl Doorward {
         shown: Shown<'_>,
     ) -> Result<Option<Arc<Visit>>> {
         let https = place.https || entry.site.address.https;
-        let cookies = shown.cookies.iter().copied();
-        let visit = self.site_visit(cookies, &place.host, https).await?;
+        let visit = self.site_visit(shown.cookies, &place.host, https).await?;
         // Doorward's own cookie is sent to every port of its host.
         if visit.is_none() && self.inner.home.host() == Some(place.host.as_str()) {
             return self.visit(shown.session).await;

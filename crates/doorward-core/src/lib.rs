@@ -34,7 +34,7 @@ pub mod ports;
 pub mod pushed;
 pub mod sessions;
 pub mod sign_in;
-mod site_cookie;
+pub mod site_cookie;
 pub mod start;
 pub mod token;
 pub mod token_exchange;

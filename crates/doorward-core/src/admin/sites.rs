@@ -155,8 +155,8 @@ fn invalid(problem: impl Into<String>) -> Error {
     Error::Invalid(problem.into())
 }
 
-/// Methods as they may stand in a rule.
-fn is_method(text: &str) -> bool {
+/// Methods as they may stand in a rule, and as requests may have them.
+pub(crate) fn is_method(text: &str) -> bool {
     !text.is_empty() && text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-')
 }
 
