@@ -109,7 +109,8 @@ fn escaped(bytes: &mut impl Iterator<Item = u8>) -> Option<u8> {
 
 /// What services make of a path besides what is written there. `None` for too many readings, and for control characters.
 fn others(plain: &str) -> Option<Vec<String>> {
-    const STEPS: [fn(&[u8]) -> Vec<u8>; 6] = [
+    type Step = fn(&[u8]) -> Vec<u8>;
+    const STEPS: [Step; 6] = [
         undo_all,
         drop_parameters,
         cut_query,

@@ -5,7 +5,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use doorward_core::admin::sites::{Import, SiteChange, SiteDraft, SiteRow};
+use doorward_core::admin::site_tables::{Import, SiteRow};
+use doorward_core::admin::sites::{SiteChange, SiteDraft};
 use doorward_core::explain_site::rule_text;
 use doorward_domain::Lifetime;
 use doorward_domain::application::Application;
