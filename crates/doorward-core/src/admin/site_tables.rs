@@ -12,7 +12,7 @@ use doorward_store::Tx;
 use crate::Doorward;
 use crate::admin::applications::ApplicationChange;
 use crate::admin::groups::GroupChange;
-use crate::admin::sites::{Key, SiteChange, SiteDraft, invalid, key_of};
+use crate::admin::sites::{Key, SiteChange, SiteDraft, belongs_to, invalid, key_of};
 use crate::admin::users::find_group;
 use crate::error::{Error, Result};
 
@@ -162,7 +162,7 @@ impl Doorward {
             everyone: Some(row.everyone),
             allow_groups: row.groups.clone(),
             allow_users: row.users.clone(),
-            sites: vec![SiteChange::Put(Box::new(draft))],
+            sites: vec![SiteChange::PutFree(Box::new(draft))],
             ..ApplicationChange::default()
         };
         let Some(before) = known else {
@@ -252,6 +252,7 @@ impl Taken {
             return Err(invalid(format!("row {before} is for the same address")));
         }
         let slug = match (&row.application, self.owners.get(&key)) {
+            (Some(named), Some(owner)) if named != owner => return Err(belongs_to(address, owner)),
             (Some(named), _) => named.clone(),
             (None, Some(owner)) => owner.clone(),
             (None, None) => self.free_slug(&slug_of(address))?,
@@ -271,6 +272,7 @@ impl Taken {
             }
         }
         self.slugs.insert(slug.clone());
+        self.owners.insert(key, slug.clone());
         Ok(slug)
     }
 

@@ -28,6 +28,8 @@ const MOST_SITES: usize = 200;
 pub enum SiteChange {
     /// Made when there is none at this address, changed when there is.
     Put(Box<SiteDraft>),
+    /// The same, where the caller knows in this transaction that nobody else has the address.
+    PutFree(Box<SiteDraft>),
     /// Taken away.
     Remove(SiteAddress),
 }
@@ -209,11 +211,19 @@ impl Doorward {
                         )));
                     }
                 }
-                SiteChange::Put(draft) => self.put_site(tx, &tree, application, draft).await?,
+                SiteChange::Put(draft) | SiteChange::PutFree(draft) => {
+                    self.put_site(tx, &tree, application, draft).await?
+                }
             }
         }
         if application.sites.len() > MOST_SITES {
             return Err(invalid(format!("an application has {MOST_SITES} sites at most")));
+        }
+        let known = changes
+            .iter()
+            .all(|change| matches!(change, SiteChange::PutFree(_)));
+        if known {
+            return Ok(());
         }
         self.check_addresses(tx, application).await
     }
@@ -305,10 +315,7 @@ impl Doorward {
         }
         for site in &application.sites {
             if let Some(other) = taken.insert(key_of(&site.address), &application.slug) {
-                return Err(invalid(format!(
-                    "site {} belongs to application `{other}`; `doorward application update {other} --remove-site {}` frees it",
-                    site.address, site.address
-                )));
+                return Err(belongs_to(&site.address, other));
             }
         }
         Ok(())
@@ -357,6 +364,13 @@ impl Doorward {
 
 /// Which host, port and paths an address means; the scheme does not tell two sites apart.
 pub(super) type Key = (HostPattern, Option<u16>, String);
+
+/// An address that another application has.
+pub(super) fn belongs_to(address: &SiteAddress, other: &str) -> Error {
+    invalid(format!(
+        "site {address} belongs to application `{other}`; `doorward application update {other} --remove-site {address}` frees it"
+    ))
+}
 
 pub(super) fn key_of(address: &SiteAddress) -> Key {
     (address.host.clone(), address.port, address.path.clone())

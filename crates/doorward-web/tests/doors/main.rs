@@ -9,6 +9,7 @@
 
 mod dpop;
 mod endings;
+mod forward_auth;
 mod http_client;
 mod lines;
 mod matrix;
