@@ -102,6 +102,7 @@ pub(crate) struct Noticed(Mutex<HashMap<(SessionId, Arc<str>), Timestamp>>);
 
 /// One break-glass pass is recorded per session and site in this time.
 const NOTICE_EVERY: i64 = 3_600_000;
+const RETRY_AFTER: i64 = 60_000;
 const MOST_NOTICED: usize = 10_000;
 
 impl Noticed {
@@ -122,6 +123,14 @@ impl Noticed {
                 noticed.insert(key, now);
                 true
             }
+        }
+    }
+
+    /// What could not be recorded is tried again in a minute: a database that is away does not hide who passed.
+    fn try_again(&self, session: SessionId, site: &Arc<str>, now: Timestamp) {
+        if let Ok(mut noticed) = self.0.lock() {
+            let at = Timestamp::from_millis(now.millis() - NOTICE_EVERY + RETRY_AFTER);
+            noticed.insert((session, Arc::clone(site)), at);
         }
     }
 }
@@ -389,6 +398,7 @@ impl Doorward {
         };
         let event = self.event(EventKind::BreakGlass, about, &origin(), now);
         let doorward = self.clone();
+        let (session, site) = (visit.session.id, Arc::clone(&entry.name));
         tokio::spawn(async move {
             let written = async {
                 let tx = doorward.store()?.begin().await?;
@@ -398,6 +408,7 @@ impl Doorward {
             };
             if let Err(error) = written.await {
                 tracing::warn!(%error, "a break-glass pass could not be recorded");
+                doorward.inner.noticed.try_again(session, &site, now);
             }
         });
     }

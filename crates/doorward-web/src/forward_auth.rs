@@ -327,9 +327,9 @@ impl Call<'_> {
             }
             return reply.into_response();
         }
-        if original::wants_html(self.headers) && !self.headers.contains_key("sec-fetch-mode")
-            || self.is_form()
-        {
+        let shows = original::wants_html(self.headers) && !self.headers.contains_key("sec-fetch-mode");
+        let program = self.headers.contains_key(http::header::AUTHORIZATION);
+        if (shows && !program) || self.is_form() {
             let refused = Refused {
                 application: Some(entry.application.name.clone()),
                 ..Refused::bare(Reason::SessionEnded)

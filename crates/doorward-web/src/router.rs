@@ -210,7 +210,7 @@ fn table() -> Vec<Row> {
         any("/.doorward/auth/traefik", Proxy, forward_auth::traefik).quiet(),
         any("/.doorward/auth/caddy", Proxy, forward_auth::caddy).quiet(),
         any("/.doorward/auth/haproxy", Proxy, forward_auth::haproxy).quiet(),
-        any("/.doorward/auth/envoy", Proxy, forward_auth::envoy).quiet(),
+        any("/.doorward/auth/envoy/", Proxy, forward_auth::envoy).quiet(),
         any("/.doorward/auth/envoy/{*path}", Proxy, forward_auth::envoy).quiet(),
         any("/outpost.goauthentik.io/auth/nginx", Proxy, forward_auth::nginx).quiet(),
         any(
@@ -221,7 +221,7 @@ fn table() -> Vec<Row> {
         .quiet(),
         any("/outpost.goauthentik.io/auth/caddy", Proxy, forward_auth::caddy).quiet(),
         any(
-            "/outpost.goauthentik.io/auth/envoy",
+            "/outpost.goauthentik.io/auth/envoy/",
             Proxy,
             forward_auth::envoy_twin,
         )

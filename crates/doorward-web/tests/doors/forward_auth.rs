@@ -377,6 +377,9 @@ async fn what_a_proxy_does_not_say_clearly_is_refused() {
                     StatusCode::FORBIDDEN,
                     "{kind} twice {name}"
                 );
+                if *name == "x-forwarded-uri" {
+                    continue;
+                }
                 let odd = if *name == "x-original-url" {
                     format!("{value}#/../shut")
                 } else {
@@ -452,15 +455,17 @@ async fn every_name_of_every_set_is_on_every_pass_so_that_a_forged_one_is_overwr
                     let values: Vec<_> = got.headers.get_all(*name).iter().collect();
                     assert_eq!(values.len(), 1, "{kind} {path}: {name}");
                     assert_ne!(values[0], "forged", "{kind} {path}: {name}");
+                    // Nobody has entitlements here; they are told all the same.
+                    if *name == "x-authentik-entitlements" {
+                        assert!(values[0].is_empty());
+                        continue;
+                    }
                     assert_eq!(
                         cookie != alice,
                         values[0].is_empty(),
                         "{kind} {path}: {name} is {:?}",
                         values[0]
                     );
-                    if name.ends_with("-entitlements") {
-                        continue;
-                    }
                 }
             }
         }
