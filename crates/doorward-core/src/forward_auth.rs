@@ -12,19 +12,21 @@ use doorward_domain::site::{
 };
 use doorward_domain::{Reason, SessionId, Timestamp};
 
+use crate::admin::sites::is_method;
 use crate::error::{Error, Refused, Result};
 use crate::events::About;
 use crate::machines::Machine;
 use crate::metrics::SiteLabels;
 use crate::place::Place;
 use crate::sessions::Visit;
+use crate::site_cookie::Kept;
 use crate::{Doorward, Origin};
 
 /// What a request brought along to say who it is.
 #[derive(Clone, Copy, Debug)]
 pub struct Shown<'a> {
-    /// Values of the cookies of sites, in their order.
-    pub cookies: &'a [&'a str],
+    /// Cookies of sites in their order, with what their names promise.
+    pub cookies: &'a [(Kept, &'a str)],
     /// Value of the session cookie of Doorward itself; counts on its own host only.
     pub session: Option<&'a str>,
     /// `Authorization`.
@@ -100,6 +102,7 @@ pub(crate) struct Noticed(Mutex<HashMap<(SessionId, Arc<str>), Timestamp>>);
 
 /// One break-glass pass is recorded per session and site in this time.
 const NOTICE_EVERY: i64 = 3_600_000;
+const RETRY_AFTER: i64 = 60_000;
 const MOST_NOTICED: usize = 10_000;
 
 impl Noticed {
@@ -120,6 +123,14 @@ impl Noticed {
                 noticed.insert(key, now);
                 true
             }
+        }
+    }
+
+    /// What could not be recorded is tried again in a minute: a database that is away does not hide who passed.
+    fn try_again(&self, session: SessionId, site: &Arc<str>, now: Timestamp) {
+        if let Ok(mut noticed) = self.0.lock() {
+            let at = Timestamp::from_millis(now.millis() - NOTICE_EVERY + RETRY_AFTER);
+            noticed.insert((session, Arc::clone(site)), at);
         }
     }
 }
@@ -145,9 +156,11 @@ impl Doorward {
             Found::HostUnlisted => return Ok(self.refused_stranger(None, Reason::HostUnlisted)),
             Found::PathUnlisted => return Ok(self.refused_stranger(None, Reason::PathUnlisted)),
         };
-        // Rules that name methods cannot be read for a request without one.
+        // Rules that name methods cannot be read for a request without one, nor for one in letters that some services take for the
+        // capitals that it should have.
         let method = match method {
-            Some(method) => method,
+            Some(method) if is_method(method) => method,
+            Some(_) => return Ok(self.refused_stranger(Some(entry), Reason::OriginalUnreadable)),
             None if entry.site.rules.iter().any(|rule| !rule.methods.is_empty()) => {
                 return Ok(self.refused_stranger(Some(entry), Reason::OriginalUnreadable));
             }
@@ -190,28 +203,6 @@ impl Doorward {
         }
     }
 
-    /// The same from memory alone, for the usual case: somebody whose session is warm and whom an audience admits. `None` for everything
-    /// else, which [`Doorward::check`] decides. Never waits, writes nothing, asks nobody.
-    #[must_use]
-    pub fn check_at_hand(&self, place: &Place, method: Option<&str>, cookies: &[&str]) -> Option<Pass> {
-        let directory = self.inner.directory.load();
-        let readings = Readings::of(&place.target)?;
-        let Found::Site(entry) = directory.sites.find(place.as_authority(), place.https, &readings) else {
-            return None;
-        };
-        let method = match method {
-            Some(method) => method,
-            None if entry.site.rules.iter().any(|rule| !rule.methods.is_empty()) => return None,
-            None => "GET",
-        };
-        let https = place.https || entry.site.address.https;
-        let visit = self.warm_site_visit(cookies.iter().copied(), &place.host, https)?;
-        match decide(entry, Some(&visit.person), method, &readings, BreakGlass::Off) {
-            Decision::Allow { .. } => Some(self.pass(entry, Visitor::Session(visit), "allowed")),
-            Decision::Public { .. } | Decision::SignIn { .. } | Decision::Deny { .. } => None,
-        }
-    }
-
     /// The session that a request to a site belongs to.
     async fn visit_of_check(
         &self,
@@ -220,8 +211,7 @@ impl Doorward {
         shown: Shown<'_>,
     ) -> Result<Option<Arc<Visit>>> {
         let https = place.https || entry.site.address.https;
-        let cookies = shown.cookies.iter().copied();
-        let visit = self.site_visit(cookies, &place.host, https).await?;
+        let visit = self.site_visit(shown.cookies, &place.host, https).await?;
         // Doorward's own cookie is sent to every port of its host.
         if visit.is_none() && self.inner.home.host() == Some(place.host.as_str()) {
             return self.visit(shown.session).await;
@@ -408,6 +398,7 @@ impl Doorward {
         };
         let event = self.event(EventKind::BreakGlass, about, &origin(), now);
         let doorward = self.clone();
+        let (session, site) = (visit.session.id, Arc::clone(&entry.name));
         tokio::spawn(async move {
             let written = async {
                 let tx = doorward.store()?.begin().await?;
@@ -417,6 +408,7 @@ impl Doorward {
             };
             if let Err(error) = written.await {
                 tracing::warn!(%error, "a break-glass pass could not be recorded");
+                doorward.inner.noticed.try_again(session, &site, now);
             }
         });
     }

@@ -33,8 +33,9 @@ const CODE_LIFETIME: Lifetime = Lifetime::from_seconds(60);
 const LONGEST_CODE: usize = 32 * 1024;
 /// Longest path and query that a browser is brought back to.
 const LONGEST_TARGET: usize = 4096;
-/// So often in [`LOOP_WINDOW`] one browser may be sent on to one page before it is told that something is wrong.
-const LOOP_LIMIT: u32 = 8;
+/// So often in [`LOOP_WINDOW`] one browser may be sent on to one page before it is told that something is wrong. Browsers give up by
+/// themselves after some 20 redirects, of which each round takes two to four.
+const LOOP_LIMIT: u32 = 6;
 /// The same for all pages of a host: a browser that comes back to life may open a hundred tabs at once.
 const HOST_LIMIT: u32 = 200;
 const LOOP_WINDOW: i64 = 20_000;
@@ -98,19 +99,19 @@ pub enum Start {
     Refused(Box<Refused>),
 }
 
-/// Who was sent where lately.
+/// Which session was sent to which page lately, by digest. By page, not by host: many tabs that open at once are no circle.
 #[derive(Default)]
-pub(crate) struct Starts(Mutex<HashMap<(SessionId, String), (u32, Timestamp)>>);
+pub(crate) struct Starts(Mutex<HashMap<[u8; 32], (u32, Timestamp)>>);
 
 impl Starts {
     /// Is this one too often?
     fn circles(&self, session: SessionId, place: &Place, now: Timestamp) -> bool {
-        let page = self.is_over(session, token::digest(&place.url()).hex(), LOOP_LIMIT, now);
-        let host = self.is_over(session, place.host.clone(), HOST_LIMIT, now);
+        let page = self.is_over(session, &place.url(), LOOP_LIMIT, now);
+        let host = self.is_over(session, &place.host, HOST_LIMIT, now);
         page || host
     }
 
-    fn is_over(&self, session: SessionId, what: String, limit: u32, now: Timestamp) -> bool {
+    fn is_over(&self, session: SessionId, what: &str, limit: u32, now: Timestamp) -> bool {
         let Ok(mut starts) = self.0.lock() else {
             return false;
         };
@@ -120,7 +121,8 @@ impl Starts {
                 starts.clear();
             }
         }
-        let (count, since) = starts.entry((session, what)).or_insert((0, now));
+        let key = *token::digest_of_parts(&[&session.to_string(), what]).bytes();
+        let (count, since) = starts.entry(key).or_insert((0, now));
         if now.millis_since(*since) >= LOOP_WINDOW {
             (*count, *since) = (0, now);
         }
@@ -243,12 +245,13 @@ impl Doorward {
     }
 
     /// `/.doorward/start` on the host of a site: sends the browser to Doorward itself.
-    pub async fn start_at_site(&self, here: &Place, browser: Option<&str>, origin: &Origin) -> Start {
+    #[must_use]
+    pub fn start_at_site(&self, here: &Place, browser: Option<&str>) -> Start {
         let query = here.target.split_once('?').map_or("", |(_, query)| query);
         let wanted = self.wanted(query, here);
         let Some((place, entry)) = wanted.and_then(|place| self.site_of(&place).map(|entry| (place, entry)))
         else {
-            return self.returns_elsewhere(query, origin).await;
+            return Start::Refused(Box::new(Refused::bare(Reason::ReturnElsewhere)));
         };
         // The browser's cookie is for the host that it is at.
         if place.host != here.host {
@@ -272,7 +275,11 @@ impl Doorward {
         }
     }
 
-    async fn returns_elsewhere(&self, query: &str, origin: &Origin) -> Start {
+    /// Strangers are refused without a record.
+    async fn returns_elsewhere(&self, visit: Option<&Visit>, query: &str, origin: &Origin) -> Start {
+        if visit.is_none() {
+            return Start::Refused(Box::new(Refused::bare(Reason::ReturnElsewhere)));
+        }
         let wanted: String = return_of(query).unwrap_or_default().chars().take(300).collect();
         let refused = self
             .refuse_shown(
@@ -289,7 +296,7 @@ impl Doorward {
         let wanted = return_of(query).and_then(|text| Place::parse(&text));
         let Some((place, entry)) = wanted.and_then(|place| self.site_of(&place).map(|entry| (place, entry)))
         else {
-            return self.returns_elsewhere(query, origin).await;
+            return self.returns_elsewhere(visit, query, origin).await;
         };
         let place = self.as_declared(place, &entry);
         let Some(visit) = visit else {

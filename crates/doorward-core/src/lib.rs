@@ -35,7 +35,7 @@ pub mod ports;
 pub mod pushed;
 pub mod sessions;
 pub mod sign_in;
-mod site_cookie;
+pub mod site_cookie;
 pub mod snippet;
 pub mod start;
 pub mod token;

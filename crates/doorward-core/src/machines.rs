@@ -118,7 +118,10 @@ impl Doorward {
         }
         let live = match self.live_access(text, self.now()).await {
             Ok(live) => live,
-            Err(Error::Fault(fault)) if fault.unavailable && warm.is_some() => return Ok(warm),
+            Err(Error::Fault(fault)) if fault.unavailable && warm.is_some() => {
+                self.may_stand_in(self.now())?;
+                return Ok(warm);
+            }
             Err(error) => return Err(error),
         };
         // A token that is bound to a key is worth nothing without the proof, which no proxy hands on.

@@ -13,7 +13,7 @@ use doorward_domain::session::SessionPolicy;
 use doorward_store::{Change, Changes, Store};
 
 use crate::Doorward;
-use crate::error::{Fault, Result};
+use crate::error::{Error, Fault, Result};
 use crate::keys::KeySet;
 
 /// Topics of the change feed.
@@ -104,6 +104,10 @@ impl Doorward {
         loop {
             let batch = changes.next().await;
             while let Err(error) = self.apply_changes(&store, &batch).await {
+                // Until the picture is as the feed says, memory stands in for a database that is away, and no longer than that may.
+                if matches!(&error, Error::Fault(fault) if fault.unavailable) {
+                    store.note_away();
+                }
                 tracing::warn!(%error, "changes could not be read; trying again");
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }

@@ -17,12 +17,12 @@ pub struct Place {
 }
 
 impl Place {
-    /// From what a proxy says of a request. `None` for what is no place.
+    /// From what a proxy says of a request. `None` for what is no place, and for a fragment, which no request has.
     #[must_use]
     pub fn of(https: bool, authority: &str, target: &str) -> Option<Self> {
         let mut buffer = String::new();
         let authority = Authority::parse(authority, &mut buffer)?;
-        if !target.starts_with('/') || !is_printable_target(target) {
+        if !target.starts_with('/') || !is_printable_target(target) || target.contains('#') {
             return None;
         }
         Some(Self {

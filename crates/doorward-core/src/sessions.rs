@@ -18,6 +18,7 @@ use doorward_store::{Store, Tx};
 use crate::error::{Error, Fault, Refused, Result};
 use crate::events::About;
 use crate::picture::topic;
+use crate::site_cookie::{Brought, Kept};
 use crate::{Doorward, Origin};
 
 /// A signed-in browser with its user and effective groups.
@@ -95,8 +96,8 @@ struct Marks {
 }
 
 const MOST_MARKS: usize = 50_000;
-/// Most cookies of one name that are looked at in one request: neighbours may set some of their own.
-const MOST_COOKIES: usize = 8;
+/// Most sessions that one request may name: neighbours may set cookies that we made for them.
+const MOST_NAMED: usize = 8;
 
 /// Where the session with an id is kept; no digest of a cookie looks like it.
 fn key_of(id: SessionId) -> [u8; 32] {
@@ -242,21 +243,30 @@ impl Doorward {
         .await
     }
 
-    /// Who is behind the cookie of a guarded site, sent with a request for `host`? The first cookie that leads to a live session counts.
+    /// Who is behind the cookies of a guarded site, sent with a request for `host`? The first that leads to a live session counts.
     /// 0 queries when the session is warm.
     ///
     /// # Errors
     /// `Fault` when the session is not warm and the database is away.
     pub async fn site_visit(
         &self,
-        cookies: impl Iterator<Item = &str>,
+        cookies: &[(Kept, &str)],
         host: &str,
         https: bool,
     ) -> Result<Option<Arc<Visit>>> {
-        for cookie in cookies.take(MOST_COOKIES) {
-            let Some(id) = self.site_session(cookie, host, https) else {
-                continue;
-            };
+        if cookies.is_empty() {
+            return Ok(None);
+        }
+        let brought = Brought {
+            host,
+            https,
+            isolated: self.directory().sites.is_isolated(host),
+        };
+        let named = cookies
+            .iter()
+            .filter_map(|(kept, cookie)| self.site_session(cookie, *kept, brought))
+            .take(MOST_NAMED);
+        for id in named {
             let load = async |store: &Store| Ok(store.read().session_with_person(id).await?);
             if let Some(visit) = self.warm_visit(key_of(id), load).await? {
                 return Ok(Some(visit));
@@ -265,34 +275,20 @@ impl Doorward {
         Ok(None)
     }
 
-    /// The same from memory alone; `None` also for what only the database can tell.
-    pub(crate) fn warm_site_visit<'c>(
-        &self,
-        cookies: impl Iterator<Item = &'c str>,
-        host: &str,
-        https: bool,
-    ) -> Option<Arc<Visit>> {
-        let now = self.now();
-        let mut ids = cookies
-            .take(MOST_COOKIES)
-            .filter_map(|cookie| self.site_session(cookie, host, https));
-        let Warm::Fresh(visit) = self.inner.sessions.find(&key_of(ids.next()?)) else {
-            return None;
-        };
-        if !self.is_good(&visit, now) || self.may_stand_in(now).is_err() {
-            return None;
-        }
-        self.inner.metrics.session_hits.inc();
-        self.inner.sessions.saw(&visit, now);
-        Some(visit)
-    }
-
-    fn site_session(&self, cookie: &str, host: &str, https: bool) -> Option<SessionId> {
-        let key = *token::digest_of_parts(&[cookie, host, if https { "s" } else { "" }]).bytes();
+    fn site_session(&self, cookie: &str, kept: Kept, brought: Brought<'_>) -> Option<SessionId> {
+        let how = |said: bool| if said { "yes" } else { "no" };
+        let parts = [
+            cookie,
+            kept.as_str(),
+            brought.host,
+            how(brought.https),
+            how(brought.isolated),
+        ];
+        let key = *token::digest_of_parts(&parts).bytes();
         if let Some(id) = self.inner.sessions.cookies.get(&key) {
             return Some(id);
         }
-        let id = self.open_site_cookie(cookie, host, https)?;
+        let id = self.open_site_cookie(cookie, kept, brought)?;
         self.inner.sessions.cookies.insert(key, id);
         Some(id)
     }

@@ -42,6 +42,49 @@ impl CookiePlace<'_> {
     }
 }
 
+/// What a browser promises of a cookie by its name (RFC 6265bis section 4.1.3). A neighbour, or somebody on the line, can set cookies of
+/// weaker kinds only: one that was made for a stronger kind does not count under a weaker name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// `__Host-`: set by this very host, over https.
+    Host,
+    /// `__Secure-`: set over https, by this host or another one of its domain.
+    Secure,
+    /// Nothing.
+    Anyhow,
+}
+
+impl Kept {
+    const fn allows(self, flags: u8) -> bool {
+        match self {
+            Self::Host => flags == SECURE | HOST_ONLY,
+            Self::Secure => flags == SECURE,
+            Self::Anyhow => flags & SECURE == 0,
+        }
+    }
+
+    /// As a word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Secure => "secure",
+            Self::Anyhow => "anyhow",
+        }
+    }
+}
+
+/// The request that brought a cookie.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Brought<'a> {
+    /// For which host.
+    pub(crate) host: &'a str,
+    /// By https, as far as anybody says.
+    pub(crate) https: bool,
+    /// What the host's neighbours see does not count there.
+    pub(crate) isolated: bool,
+}
+
 impl Doorward {
     /// Seals a session's name for a place.
     #[must_use]
@@ -53,8 +96,8 @@ impl Doorward {
         self.inner.keyring.seal_text(SITE, &self.random(), &content)
     }
 
-    /// The session that a cookie names, when it was sealed for one of the places. `https` is how the request came.
-    pub(crate) fn open_site_cookie(&self, text: &str, host: &str, https: bool) -> Option<SessionId> {
+    /// The session that a cookie names, when it was sealed for a place that the host lies in.
+    pub(crate) fn open_site_cookie(&self, text: &str, kept: Kept, brought: Brought<'_>) -> Option<SessionId> {
         if text.len() > LONGEST {
             return None;
         }
@@ -62,10 +105,11 @@ impl Doorward {
         let (id, rest) = content.split_at_checked(16)?;
         let (flags, name) = rest.split_first()?;
         let secure = flags & SECURE != 0;
-        if https && !secure {
-            // It may have been overheard on its way.
+        // Without https it may have been overheard on its way.
+        if (brought.https && !secure) || !kept.allows(*flags) {
             return None;
         }
+        let host = brought.host;
         let fits = |reach: Reach<'_>| {
             let place = CookiePlace { reach, secure };
             place.flags() == *flags && place.name_digest() == *name
@@ -75,7 +119,7 @@ impl Doorward {
         let fitting = if flags & HOST_ONLY != 0 {
             fits(Reach::Host(host))
         } else {
-            names.any(|name| fits(Reach::Domain(name)))
+            !brought.isolated && names.any(|name| fits(Reach::Domain(name)))
         };
         let id: [u8; 16] = id.try_into().ok()?;
         fitting.then(|| SessionId::from_uuid(uuid::Uuid::from_bytes(id)))

@@ -123,6 +123,11 @@ impl Store {
         self.wakes().away.load(Ordering::Relaxed)
     }
 
+    /// Says that what the feed told could not be loaded: until it is read again, the database counts as away.
+    pub fn note_away(&self) {
+        self.wakes().away.store(true, Ordering::Relaxed);
+    }
+
     /// Starts to read the change feed from here on. Call it before loading what the changes are about.
     ///
     /// When the database is away right now, the first thing that comes is [`Change::Resync`].

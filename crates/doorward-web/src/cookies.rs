@@ -51,8 +51,9 @@ pub(crate) fn read(headers: &HeaderMap, name: &str) -> Option<String> {
         .map(|(_, value)| value.to_owned())
 }
 
-/// The values of all cookies with one of these names, in the order of the names, then of the header. At most 32.
-pub(crate) fn read_all<'a>(headers: &'a HeaderMap, names: &[&str]) -> Vec<&'a str> {
+/// The values of all cookies with one of these names, each with the place of its name in the list; in the order of the names, then of
+/// the header. At most 32.
+pub(crate) fn read_ranked<'a>(headers: &'a HeaderMap, names: &[&str]) -> Vec<(usize, &'a str)> {
     let mut found: Vec<(usize, &str)> = Vec::new();
     for header in headers.get_all(COOKIE) {
         let Some(text) = header.to_str().ok().filter(|text| text.len() <= LONGEST) else {
@@ -67,7 +68,7 @@ pub(crate) fn read_all<'a>(headers: &'a HeaderMap, names: &[&str]) -> Vec<&'a st
         }
     }
     found.sort_by_key(|(rank, _)| *rank);
-    found.into_iter().map(|(_, value)| value).collect()
+    found
 }
 
 /// A `Set-Cookie` value. `seconds` 0 deletes it.

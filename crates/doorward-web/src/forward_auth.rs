@@ -21,6 +21,7 @@ use doorward_core::error::{Error, Refused};
 use doorward_core::forward_auth::{Authorization, Pass, Shown, Verdict, Visitor};
 use doorward_core::hand_over::{OWN_PREFIXES, SiteCookie, Start};
 use doorward_core::place::Place;
+use doorward_core::site_cookie::Kept;
 use doorward_core::{Fault, Origin};
 use doorward_domain::site::{HeaderSets, SiteEntry};
 use doorward_domain::{Reason, Timestamp};
@@ -36,8 +37,8 @@ use crate::service::{Direct, Work};
 
 /// Cookies of sites, the one that no neighbour can set first.
 const SITE_COOKIES: [&str; 3] = ["__Host-doorward_site", "__Secure-doorward_site", "doorward_site"];
-/// The browser's own cookie on a site's host, while it signs in.
-const START_COOKIES: [&str; 2] = ["__Host-doorward_start", "doorward_start"];
+/// What their names promise.
+const SITE_KEPT: [Kept; 3] = [Kept::Host, Kept::Secure, Kept::Anyhow];
 /// All cookies of ours: none of them is for a service.
 pub(crate) const OWN_COOKIES: [&str; 13] = [
     "__Host-doorward_site",
@@ -254,16 +255,23 @@ impl Call<'_> {
         })
     }
 
-    fn cookies(&self, names: &[&str]) -> Vec<&str> {
-        cookies::read_all(self.headers, names)
+    fn session_cookie(&self) -> Option<String> {
+        cookies::read(self.headers, cookies::Name::Session.text(self.app.secure))
+    }
+
+    fn site_cookies(&self) -> Vec<(Kept, &str)> {
+        cookies::read_ranked(self.headers, &SITE_COOKIES)
+            .into_iter()
+            .filter_map(|(rank, value)| Some((*SITE_KEPT.get(rank)?, value)))
+            .collect()
     }
 
     async fn verdict(&self, original: &Original) -> Result<Verdict, Error> {
-        let found = self.cookies(&SITE_COOKIES);
-        let session = self.cookies(&[cookies::Name::Session.text(self.app.secure)]);
+        let found = self.site_cookies();
+        let session = self.session_cookie();
         let shown = Shown {
             cookies: &found,
-            session: session.first().copied(),
+            session: session.as_deref(),
             authorization: original::one(self.headers, "authorization"),
         };
         let method = original.method.as_ref().map(Method::as_str);
@@ -366,7 +374,7 @@ impl Call<'_> {
     fn sign_in(&self, proxy: Proxy, original: &Original, entry: &SiteEntry) -> Response {
         let method = original.method.clone().unwrap_or(Method::GET);
         let navigation = original::is_navigation(self.headers, &method);
-        let start = self.start_cookie();
+        let start = self.start_cookie(&original.place);
         let begun = self
             .app
             .doorward
@@ -401,9 +409,9 @@ impl Call<'_> {
             }
             return reply.into_response();
         }
-        if original::wants_html(self.headers) && !self.headers.contains_key("sec-fetch-mode")
-            || self.is_form()
-        {
+        let shows = original::wants_html(self.headers) && !self.headers.contains_key("sec-fetch-mode");
+        let program = self.headers.contains_key(http::header::AUTHORIZATION);
+        if (shows && !program) || self.is_form() {
             let refused = Refused {
                 application: Some(entry.application.name.clone()),
                 ..Refused::bare(Reason::SessionEnded)
@@ -559,18 +567,18 @@ impl Call<'_> {
         response
     }
 
-    fn start_cookie(&self) -> Option<String> {
-        self.cookies(&START_COOKIES)
-            .first()
-            .map(|value| (*value).to_owned())
+    /// The browser's own cookie on a site's host, while it signs in. By https only the one that no neighbour can set counts: who could
+    /// choose it could sign somebody in as somebody else.
+    fn start_cookie(&self, here: &Place) -> Option<String> {
+        let https = self.app.doorward.is_reached_by_https(here);
+        cookies::read(self.headers, start_name(https))
     }
 
     /// Begins signing in, on the host of a site or on our own.
     async fn start(&self, here: &Place) -> Response {
         let doorward = &self.app.doorward;
         let started = if doorward.is_home(here) {
-            let session = self.cookies(&[cookies::Name::Session.text(self.app.secure)]);
-            let visit = match doorward.visit(session.first().copied()).await {
+            let visit = match doorward.visit(self.session_cookie().as_deref()).await {
                 Ok(visit) => visit,
                 Err(error) => return self.failed(Proxy::Caddy, &error),
             };
@@ -579,9 +587,7 @@ impl Call<'_> {
                 .start_at_home(visit.as_deref(), query, &self.origin())
                 .await
         } else {
-            doorward
-                .start_at_site(here, self.start_cookie().as_deref(), &self.origin())
-                .await
+            doorward.start_at_site(here, self.start_cookie(here).as_deref())
         };
         self.started(started)
     }
@@ -591,7 +597,7 @@ impl Call<'_> {
             Ok(visit) => visit,
             Err(error) => return self.failed(Proxy::Caddy, &error),
         };
-        let browser = self.start_cookie();
+        let browser = self.start_cookie(here);
         match self
             .app
             .doorward
@@ -604,8 +610,7 @@ impl Call<'_> {
                 let arrived = matches!(&started, Start::Onward { cookie: Some(_), .. });
                 let mut response = self.started(started);
                 if browser.is_some() && arrived {
-                    for (name, attributes) in [("__Host-doorward_start", "; Secure"), ("doorward_start", "")]
-                    {
+                    for (name, attributes) in [(start_name(true), "; Secure"), (start_name(false), "")] {
                         append_cookie(
                             &mut response,
                             &format!("{name}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax{attributes}"),
@@ -619,11 +624,10 @@ impl Call<'_> {
     }
 
     async fn site_visit(&self, here: &Place) -> Result<Option<Arc<doorward_core::sessions::Visit>>, Error> {
-        let found = self.cookies(&SITE_COOKIES);
         let https = self.app.doorward.is_reached_by_https(here);
         self.app
             .doorward
-            .site_visit(found.iter().copied(), &here.host, https)
+            .site_visit(&self.site_cookies(), &here.host, https)
             .await
     }
 
@@ -675,8 +679,7 @@ impl Call<'_> {
             Err(error) => return self.failed(Proxy::Caddy, &error),
         };
         if visit.is_none() && doorward.home_host() == Some(here.host.as_str()) {
-            let session = self.cookies(&[cookies::Name::Session.text(self.app.secure)]);
-            visit = match doorward.visit(session.first().copied()).await {
+            visit = match doorward.visit(self.session_cookie().as_deref()).await {
                 Ok(visit) => visit,
                 Err(error) => return self.failed(Proxy::Caddy, &error),
             };
@@ -738,12 +741,17 @@ fn append_cookie(response: &mut Response, cookie: &str) {
     }
 }
 
-fn with_start_cookie(reply: Reply, browser: &str, secure: bool, seconds: i64) -> Reply {
-    let (name, attribute) = if secure {
-        ("__Host-doorward_start", "; Secure")
+const fn start_name(secure: bool) -> &'static str {
+    if secure {
+        "__Host-doorward_start"
     } else {
-        ("doorward_start", "")
-    };
+        "doorward_start"
+    }
+}
+
+fn with_start_cookie(reply: Reply, browser: &str, secure: bool, seconds: i64) -> Reply {
+    let name = start_name(secure);
+    let attribute = if secure { "; Secure" } else { "" };
     reply.header(
         SET_COOKIE,
         &format!("{name}={browser}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{attribute}"),

@@ -75,7 +75,9 @@ pub(crate) fn read(
 ) -> Option<Original> {
     match proxy {
         Proxy::Nginx | Proxy::Haproxy => {
-            let place = Place::parse(one(headers, "x-original-url")?)?;
+            let url = one(headers, "x-original-url")?;
+            // Read as a URL of a page it would end there; the service may read on.
+            let place = Place::parse(url).filter(|_| !url.contains('#'))?;
             // Files that were written for authentik do not set it, so that there it would be the visitor's.
             let name = (!uri.path().starts_with("/outpost.")).then_some("x-original-method");
             let method = method_of(headers, name, method).ok()?;
@@ -220,7 +222,15 @@ mod tests {
     #[test]
     fn what_is_missing_double_or_unreadable_is_nothing() {
         assert_eq!(url(Proxy::Nginx, &[], "/x"), None);
-        for bad in ["/a", "https://", "https://a/ b", "ftp://a/", "https://a@b/"] {
+        for bad in [
+            "/a",
+            "https://",
+            "https://a/ b",
+            "ftp://a/",
+            "https://a@b/",
+            "https://a/public#/../admin",
+            "https://a#/",
+        ] {
             assert_eq!(url(Proxy::Nginx, &[("x-original-url", bad)], "/x"), None, "{bad}");
         }
         let double = [

@@ -504,10 +504,10 @@ impl Doorward {
     pub async fn restore_application(&self, id: ApplicationId) -> Result<()> {
         let now = self.now();
         let tx = self.store()?.begin().await?;
+        tx.serialise("administration").await?;
         let Some(application) = tx.application(id).await? else {
             return Err(Error::NotFound("there is no such application".into()));
         };
-        tx.serialise("administration").await?;
         self.check_sites_free(&tx, &application).await?;
         tx.restore_application(id, now)
             .await

@@ -5,6 +5,7 @@ mod clients;
 pub mod groups;
 pub mod scopes;
 pub mod settings;
+pub mod site_tables;
 pub mod sites;
 pub mod users;
 

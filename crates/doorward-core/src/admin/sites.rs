@@ -1,20 +1,18 @@
 //! Sites of applications, their path rules, and whole tables of them.
 
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
+use doorward_domain::Lifetime;
 use doorward_domain::application::{Application, Audience};
 use doorward_domain::event::EventKind;
 use doorward_domain::group::GroupTree;
 use doorward_domain::site::{
-    Access, AuthorizationRule, BreakGlass, MOST_RULES, PathPattern, PathRule, Site, SiteAddress, Upstream,
+    Access, AuthorizationRule, BreakGlass, HostPattern, MOST_RULES, PathPattern, PathRule, Site, SiteAddress,
+    Upstream,
 };
-use doorward_domain::{Lifetime, text};
 use doorward_store::Tx;
 
-use crate::admin::applications::ApplicationChange;
-use crate::admin::groups::GroupChange;
 use crate::admin::users::find_group;
 use crate::error::{Error, Fault, Result};
 use crate::events::About;
@@ -24,14 +22,14 @@ use crate::{Doorward, Origin};
 
 /// Most sites of one application.
 const MOST_SITES: usize = 200;
-/// Most rows of one table.
-const MOST_ROWS: usize = 10_000;
 
 /// What becomes of one site of an application.
 #[derive(Clone, Debug)]
 pub enum SiteChange {
     /// Made when there is none at this address, changed when there is.
     Put(Box<SiteDraft>),
+    /// The same, where the caller knows in this transaction that nobody else has the address.
+    PutFree(Box<SiteDraft>),
     /// Taken away.
     Remove(SiteAddress),
 }
@@ -95,71 +93,12 @@ impl SiteDraft {
     }
 }
 
-/// One row of a table of sites.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SiteRow {
-    /// Address.
-    pub url: String,
-    /// Slug of the application; made from the host when it is not given.
-    #[serde(default)]
-    pub application: Option<String>,
-    /// Name of the application.
-    #[serde(default)]
-    pub name: Option<String>,
-    /// Audience: groups.
-    #[serde(default)]
-    pub groups: Vec<String>,
-    /// Audience: people.
-    #[serde(default)]
-    pub users: Vec<String>,
-    /// Audience: everyone.
-    #[serde(default)]
-    pub everyone: bool,
-    /// Path rules as they are written.
-    #[serde(default)]
-    pub rules: Vec<String>,
-    /// Where this program forwards to.
-    #[serde(default)]
-    pub upstream: Option<String>,
-    /// `X-authentik-*` too?
-    #[serde(default)]
-    pub authentik_headers: Option<bool>,
-    /// `Remote-*` too?
-    #[serde(default)]
-    pub remote_headers: Option<bool>,
-}
-
-/// How a table is taken in.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Import {
-    /// Only say what would be done.
-    pub dry_run: bool,
-    /// Make groups that do not exist, without members.
-    pub create_groups: bool,
-}
-
-/// What a table did, or would do.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Imported {
-    /// Applications that were made.
-    pub created: Vec<String>,
-    /// Applications that were changed.
-    pub changed: Vec<String>,
-    /// Applications that are as the table says already.
-    pub unchanged: Vec<String>,
-    /// Groups that were made.
-    pub groups: Vec<String>,
-    /// Was nothing written?
-    pub dry_run: bool,
-}
-
-fn invalid(problem: impl Into<String>) -> Error {
+pub(super) fn invalid(problem: impl Into<String>) -> Error {
     Error::Invalid(problem.into())
 }
 
-/// Methods as they may stand in a rule.
-fn is_method(text: &str) -> bool {
+/// Methods as they may stand in a rule, and as requests may have them.
+pub(crate) fn is_method(text: &str) -> bool {
     !text.is_empty() && text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-')
 }
 
@@ -275,11 +214,19 @@ impl Doorward {
                         )));
                     }
                 }
-                SiteChange::Put(draft) => self.put_site(tx, &tree, application, draft).await?,
+                SiteChange::Put(draft) | SiteChange::PutFree(draft) => {
+                    self.put_site(tx, &tree, application, draft).await?
+                }
             }
         }
         if application.sites.len() > MOST_SITES {
             return Err(invalid(format!("an application has {MOST_SITES} sites at most")));
+        }
+        let known = changes
+            .iter()
+            .all(|change| matches!(change, SiteChange::PutFree(_)));
+        if known {
+            return Ok(());
         }
         self.check_addresses(tx, application).await
     }
@@ -375,19 +322,15 @@ impl Doorward {
     /// No two sites are the same place: nobody could tell whose rules count.
     async fn check_addresses(&self, tx: &Tx, application: &Application) -> Result<()> {
         let others = tx.applications(false).await?;
-        let key = |address: &SiteAddress| (address.host.clone(), address.port, address.path.clone());
-        let mut taken: BTreeMap<_, &str> = BTreeMap::new();
+        let mut taken: BTreeMap<Key, &str> = BTreeMap::new();
         for other in others.iter().filter(|other| other.id != application.id) {
             for site in &other.sites {
-                taken.insert(key(&site.address), &other.slug);
+                taken.insert(key_of(&site.address), &other.slug);
             }
         }
         for site in &application.sites {
-            if let Some(other) = taken.insert(key(&site.address), &application.slug) {
-                return Err(invalid(format!(
-                    "site {} belongs to application `{other}`; `doorward application update {other} --remove-site {}` frees it",
-                    site.address, site.address
-                )));
+            if let Some(other) = taken.insert(key_of(&site.address), &application.slug) {
+                return Err(belongs_to(&site.address, other));
             }
         }
         Ok(())
@@ -432,133 +375,20 @@ impl Doorward {
         tx.commit().await?;
         self.refresh_directory_now(now).await
     }
-
-    /// Takes a table of sites in, in one transaction: all of it or nothing. Each row's application gets exactly the audience and the rules
-    /// that the row says; what the table does not speak of stays.
-    ///
-    /// # Errors
-    /// `Invalid` naming the row and what was expected.
-    pub async fn import_sites(&self, rows: &[SiteRow], how: Import) -> Result<Imported> {
-        if rows.is_empty() {
-            return Err(invalid("the table is empty: nothing was changed"));
-        }
-        if rows.len() > MOST_ROWS {
-            return Err(invalid(format!("the table has more than {MOST_ROWS} rows")));
-        }
-        let now = self.now();
-        let tx = self.store()?.begin().await?;
-        tx.serialise("administration").await?;
-        let mut done = Imported {
-            dry_run: how.dry_run,
-            ..Imported::default()
-        };
-        self.import_groups(&tx, rows, how, &mut done).await?;
-        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-        for (number, row) in rows.iter().enumerate() {
-            let at = |error: Error| match error {
-                Error::Invalid(problem) | Error::NotFound(problem) => {
-                    invalid(format!("row {} ({}): {problem}", number + 1, row.url))
-                }
-                other => other,
-            };
-            let address: SiteAddress = row.url.parse().map_err(|problem| at(invalid(problem)))?;
-            if let Some(before) = seen.insert(address.to_string(), number + 1) {
-                return Err(at(invalid(format!("row {before} is for the same address"))));
-            }
-            self.import_row(&tx, row, address, &mut done).await.map_err(at)?;
-        }
-        if how.dry_run {
-            return Ok(done);
-        }
-        tx.commit().await?;
-        self.refresh_directory_now(now).await?;
-        Ok(done)
-    }
-
-    async fn import_groups(&self, tx: &Tx, rows: &[SiteRow], how: Import, done: &mut Imported) -> Result<()> {
-        let mut tree = GroupTree::new(tx.groups(false).await?);
-        for row in rows {
-            for name in &row.groups {
-                match find_group(&tree, name) {
-                    Ok(_) => {}
-                    Err(_) if how.create_groups => {
-                        let group = self.add_group_in(tx, name, &GroupChange::default()).await?;
-                        done.groups.push(group.name);
-                        tree = GroupTree::new(tx.groups(false).await?);
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn import_row(
-        &self,
-        tx: &Tx,
-        row: &SiteRow,
-        address: SiteAddress,
-        done: &mut Imported,
-    ) -> Result<()> {
-        if !row.everyone && row.groups.is_empty() && row.users.is_empty() && row.rules.is_empty() {
-            return Err(invalid(
-                "admits nobody: name groups, users, everyone or rules (a rule `deny /` if nobody is meant)",
-            ));
-        }
-        let slug = row.application.clone().unwrap_or_else(|| slug_of(&address));
-        let known = tx.application_by_slug(&slug, false).await?;
-        let mut draft = SiteDraft::new(address);
-        draft.rules = Some(row.rules.clone());
-        draft.upstream.clone_from(&row.upstream);
-        draft.authentik = row.authentik_headers;
-        draft.remote = row.remote_headers;
-        let change = ApplicationChange {
-            name: row.name.clone(),
-            everyone: Some(row.everyone),
-            allow_groups: row.groups.clone(),
-            allow_users: row.users.clone(),
-            sites: vec![SiteChange::Put(Box::new(draft))],
-            ..ApplicationChange::default()
-        };
-        let Some(before) = known else {
-            let change = ApplicationChange {
-                name: change.name.or_else(|| Some(slug.clone())),
-                ..change
-            };
-            self.create_in(tx, &slug, &change).await?;
-            done.created.push(slug);
-            return Ok(());
-        };
-        let mut after = before.clone();
-        after.audience = Audience::default();
-        self.apply_change(tx, &mut after, &change).await?;
-        if after == before {
-            done.unchanged.push(slug);
-            return Ok(());
-        }
-        after.updated_at = self.now();
-        tx.save_application(&after).await?;
-        self.note_application(tx, &after, "changed").await?;
-        done.changed.push(slug);
-        Ok(())
-    }
 }
 
-/// The slug for a site's application: the host with hyphens.
-fn slug_of(address: &SiteAddress) -> String {
-    let base: String = address
-        .host
-        .base()
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
-        .collect();
-    let trimmed: String = base.trim_matches('-').chars().take(50).collect();
-    let slug = trimmed.trim_matches('-').to_owned();
-    if text::check_slug(&slug).is_ok() {
-        slug
-    } else {
-        format!("site-{slug}").chars().take(50).collect()
-    }
+/// Which host, port and paths an address means; the scheme does not tell two sites apart.
+pub(super) type Key = (HostPattern, Option<u16>, String);
+
+/// An address that another application has.
+pub(super) fn belongs_to(address: &SiteAddress, other: &str) -> Error {
+    invalid(format!(
+        "site {address} belongs to application `{other}`; `doorward application update {other} --remove-site {address}` frees it"
+    ))
+}
+
+pub(super) fn key_of(address: &SiteAddress) -> Key {
+    (address.host.clone(), address.port, address.path.clone())
 }
 
 /// Checks where requests are forwarded to.
@@ -614,13 +444,5 @@ mod tests {
         ] {
             assert!(split_rule(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn slugs_come_from_hosts() {
-        let slug = |text: &str| slug_of(&text.parse().unwrap());
-        assert_eq!(slug("https://wiki.example.org"), "wiki-example-org");
-        assert_eq!(slug("https://*.example.org"), "example-org");
-        assert_eq!(slug("https://token/"), "site-token");
     }
 }

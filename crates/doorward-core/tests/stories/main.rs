@@ -21,6 +21,7 @@ mod races;
 mod secrets;
 mod sessions;
 mod sign_in;
+mod sites;
 mod token_exchange;
 mod token_use;
 mod tokens;

@@ -78,6 +78,14 @@ fn is_host(host: &str) -> bool {
     if host.contains(':') {
         return host.parse::<std::net::Ipv6Addr>().is_ok();
     }
+    // Browsers read what ends in a number as an address, in more ways than one (URL Standard, "ends in a number checker").
+    let last = host.rsplit('.').next().unwrap_or_default();
+    let hex = last.strip_prefix("0x");
+    let number = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit())
+        || hex.is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    if number {
+        return host.parse::<std::net::Ipv4Addr>().is_ok();
+    }
     !host.is_empty()
         && host.len() <= LONGEST_HOST
         && host.split('.').all(|label| {
@@ -292,6 +300,13 @@ mod tests {
             "a:80:80",
             "a\r\nb",
             "a..",
+            "127.1",
+            "2130706433",
+            "0x7f.0x1",
+            "0x",
+            "a.192.0.2.1",
+            "192.0.2.256",
+            "192.0.2.01",
         ] {
             assert_eq!(parse(bad), None, "{bad}");
         }

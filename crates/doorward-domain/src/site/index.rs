@@ -179,13 +179,17 @@ impl SiteIndex {
     /// How far the cookie of a host reaches.
     #[must_use]
     pub fn reach<'a>(&'a self, host: &'a str) -> Reach<'a> {
-        let isolated = self
-            .of_host(host)
-            .is_some_and(|entries| entries.iter().any(|entry| entry.site.isolated));
-        if isolated {
+        if self.is_isolated(host) {
             Reach::Host(host)
         } else {
             self.reaches.of(host)
         }
+    }
+
+    /// Does a host take no part in what its neighbours share? Then it neither sets nor accepts a cookie that they see.
+    #[must_use]
+    pub fn is_isolated(&self, host: &str) -> bool {
+        self.of_host(host)
+            .is_some_and(|entries| entries.iter().any(|entry| entry.site.isolated))
     }
 }

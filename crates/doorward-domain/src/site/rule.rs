@@ -107,7 +107,8 @@ fn glob(pattern: &[u8], path: &[u8]) -> bool {
     for byte in path.get(fixed..).unwrap_or_default() {
         let mut next = [false; LONGEST + 1];
         let mut alive = false;
-        for (at, _) in places.iter().enumerate().filter(|(_, reached)| **reached) {
+        let reached = places.iter().take(pattern.len() + 1).enumerate();
+        for (at, _) in reached.filter(|(_, reached)| **reached) {
             let to = match pattern.get(at..).unwrap_or_default() {
                 [b'*', b'*', ..] => Some(at),
                 [b'*', ..] => (*byte != b'/').then_some(at),

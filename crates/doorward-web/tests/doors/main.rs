@@ -10,6 +10,7 @@
 mod app_passwords;
 mod dpop;
 mod endings;
+mod forward_auth;
 mod http_client;
 mod lines;
 mod matrix;

@@ -5,7 +5,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use doorward_core::admin::sites::{Import, SiteChange, SiteDraft, SiteRow};
+use doorward_core::admin::site_tables::{Import, SiteRow};
+use doorward_core::admin::sites::{SiteChange, SiteDraft};
 use doorward_core::explain_site::rule_text;
 use doorward_domain::Lifetime;
 use doorward_domain::application::Application;
@@ -365,6 +366,8 @@ fn read(path: &Path) -> Result<Vec<SiteRow>> {
 
 /// Rows with a heading, comma-separated; quotes as in RFC 4180, lists within a cell separated by `|`.
 fn read_csv(text: &str) -> Result<Vec<SiteRow>, String> {
+    // Spreadsheets write a mark in front.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut lines = text
         .lines()
         .enumerate()
@@ -476,6 +479,12 @@ mod tests {
     fn tables_are_read_in_three_forms() {
         let csv = "url,groups,rules\nhttps://a.example,staff|ops,\"public GET /x|deny /y\"\n# no row\n\nhttps://b.example,\"one, two\",\n";
         let rows = read_csv(csv).unwrap();
+        assert_eq!(
+            read_csv(&format!("\u{feff}{}", csv.replace('\n', "\r\n")))
+                .unwrap()
+                .len(),
+            rows.len()
+        );
         assert_eq!(rows[0].groups, ["staff", "ops"]);
         assert_eq!(rows[0].rules, ["public GET /x", "deny /y"]);
         assert_eq!(rows[1].groups, ["one, two"]);

@@ -14,4 +14,5 @@ mod program;
 mod seeded;
 mod server;
 mod settings;
+mod sites;
 mod support;
