@@ -671,7 +671,8 @@ impl Call<'_> {
             .get("sec-fetch-site")
             .is_some_and(|site| site.as_bytes() == b"cross-site");
         let mut response = found_at(&done).into_response();
-        if foreign {
+        // On our own host there is a page that asks, and a form that cannot be followed like a link.
+        if foreign || doorward.is_home(here) {
             return response;
         }
         let mut visit = match self.site_visit(here).await {
