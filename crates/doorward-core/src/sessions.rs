@@ -82,6 +82,8 @@ pub struct Cache {
 
 /// Longest wait for a session that is not in memory. A database that stands still is known to be away a little later.
 const LONGEST_LOAD: Duration = Duration::from_secs(2);
+/// The same for one that is in memory, and stands in when there is no answer.
+const LONGEST_DOUBT: Duration = Duration::from_millis(500);
 /// A session is written down as seen at most this often.
 const SEEN_EVERY: i64 = 60_000;
 /// Most sessions that wait to be written down as seen.
@@ -319,9 +321,16 @@ impl Doorward {
         self.inner.metrics.session_misses.inc();
         let loaded = self.inner.sessions.sequence();
         let found = match self.store() {
-            Ok(store) => tokio::time::timeout(LONGEST_LOAD, load(store))
-                .await
-                .unwrap_or_else(|_| Err(Fault::unavailable("the database does not answer").into())),
+            Ok(store) => {
+                let longest = if doubtful.is_some() {
+                    LONGEST_DOUBT
+                } else {
+                    LONGEST_LOAD
+                };
+                tokio::time::timeout(longest, load(store))
+                    .await
+                    .unwrap_or_else(|_| Err(Fault::unavailable("the database does not answer").into()))
+            }
             Err(error) => Err(error),
         };
         let (session, user, direct, loaded) = match (found, doubtful) {

@@ -170,16 +170,7 @@ impl Doorward {
             "--allow-everyone",
         ];
         cli(&self.program, &self.folder, self.server.port, &arguments, "")?;
-        // The server takes over what the command line changed within a moment.
-        let headers = site::nginx(OWN_HOST_SITE, "");
-        for _ in 0..100 {
-            let answer = Browser::new(self.server.port).get_with(site::NGINX, &headers)?;
-            if answer.status == 401 {
-                return Ok(());
-            }
-            process::pause(Duration::from_millis(50));
-        }
-        Err(format!("the server does not guard {OWN_HOST_SITE}"))
+        site::refused(self.server.port, OWN_HOST_SITE).map(|_| ())
     }
 
     /// What the browser sends to the guarded site.

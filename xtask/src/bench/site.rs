@@ -1,7 +1,10 @@
 //! The guarded site that checks are about: its address, what proxies send, and how a browser gets its cookie.
 
+use std::time::Duration;
+
 use super::Kind;
-use super::http::Browser;
+use super::http::{Answer, Browser};
+use super::process;
 use super::wrk::Headers;
 
 const HOST: &str = "wiki.example.test";
@@ -57,13 +60,27 @@ pub(crate) fn nginx(url: &str, cookie: &str) -> Headers {
     ]
 }
 
+/// The answer to a check without a cookie, once the server guards the site: it takes over what the command line changed within a moment.
+pub(crate) fn refused(port: u16, url: &str) -> Result<Answer, String> {
+    let mut last = 0;
+    for _ in 0..100 {
+        let answer = Browser::new(port).get_with(NGINX, &nginx(url, ""))?;
+        if answer.status == 401 {
+            return Ok(answer);
+        }
+        last = answer.status;
+        process::pause(Duration::from_millis(50));
+    }
+    Err(format!("a check of {url} without a cookie gets status {last}"))
+}
+
 /// The way of a browser that is signed in from a refused check to the cookie of the site; gives `name=value`.
 pub(crate) fn enter(port: u16, home: &mut Browser) -> Result<String, String> {
     let mut there = Browser::at(port, HOST);
-    let refused = Browser::new(port).get_with(NGINX, &nginx(URL, ""))?;
+    let refused = refused(port, URL)?;
     let mut next = refused
         .header("x-doorward-location")
-        .ok_or_else(|| format!("a check without a cookie got status {}", refused.status))?
+        .ok_or("a check without a cookie does not say where to sign in")?
         .to_owned();
     let own = format!("http://localhost:{port}");
     for _ in 0..MOST_STEPS {
