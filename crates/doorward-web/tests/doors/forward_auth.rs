@@ -151,11 +151,9 @@ fn question(proxy: &str, method: &Method, url: &str) -> (String, Headers) {
     )
 }
 
-const SILENT: [&str; 3] = [
-    "/.doorward/auth/nginx",
-    "/.doorward/auth/haproxy",
-    "/outpost.goauthentik.io/auth/nginx",
-];
+const SILENT: [&str; 2] = ["/.doorward/auth/nginx", "/.doorward/auth/haproxy"];
+/// Files that were made for authentik do not say the method there.
+const OLD_NGINX: &str = "/outpost.goauthentik.io/auth/nginx";
 const HANDING_ON: [&str; 6] = [
     "/.doorward/auth/caddy",
     "/.doorward/auth/traefik",
@@ -1195,6 +1193,57 @@ async fn nothing_that_is_said_becomes_a_header_or_leads_away() {
                 assert_eq!(got.status, StatusCode::FORBIDDEN, "{host}");
                 assert!(!got.headers.contains_key("location"), "{host}");
             }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn at_the_door_of_old_nginx_files_a_visitor_cannot_choose_the_method() {
+    each_app(async |app| {
+        furnish(&app).await;
+        let far = far_cookie(&app).await;
+        let proxy = Caller::trusted(&app);
+        let wiki = app
+            .doorward
+            .find_application("wiki")
+            .await
+            .expect("an application");
+        let rules = |rules: &[&str]| ApplicationChange {
+            sites: vec![put(FAR, rules, |_| {})],
+            ..ApplicationChange::default()
+        };
+        let page = format!("{FAR}/read");
+        // Rules that name methods cannot be decided on, whatever the visitor says.
+        for more in [&[][..], &[("cookie", far.as_str())]] {
+            for method in [Method::GET, Method::POST] {
+                let got = proxy.asks_for(method, OLD_NGINX, &page, more).await;
+                assert_eq!(
+                    (got.status, got.header("x-doorward-reason")),
+                    (StatusCode::FORBIDDEN, "original_unreadable")
+                );
+            }
+        }
+        let change = rules(&["public /open", "deny /shut"]);
+        app.doorward
+            .update_application(wiki.id, &change)
+            .await
+            .expect("rules");
+        let got = proxy.asks(OLD_NGINX, &page, &[]).await;
+        assert_eq!(got.status, StatusCode::UNAUTHORIZED);
+        assert!(!got.headers.contains_key("location"));
+        let got = proxy.asks(OLD_NGINX, &page, &[("cookie", &far)]).await;
+        assert_eq!(
+            (got.status, got.header("x-authentik-username")),
+            (StatusCode::OK, "alice")
+        );
+        let got = proxy.asks(OLD_NGINX, &format!("{FAR}/open"), &[]).await;
+        assert_eq!(got.status, StatusCode::OK);
+        for name in DOORWARD.iter().chain(&AUTHENTIK) {
+            assert!(
+                got.headers.contains_key(*name) && got.header(name).is_empty(),
+                "{name}"
+            );
         }
     })
     .await;
