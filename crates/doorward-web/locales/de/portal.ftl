@@ -124,3 +124,4 @@ event-key_changed = Ein Signaturschlüssel wurde geändert
 event-scope_changed = Ein Scope wurde geändert
 event-setting_changed = Eine Einstellung wurde geändert
 event-logout_delivered = { $application } weiß, dass Sie sich abgemeldet haben
+event-break_glass = { $application } wurde als Administrator gegen die Regeln betreten

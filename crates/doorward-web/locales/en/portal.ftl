@@ -124,3 +124,4 @@ event-key_changed = A signing key changed
 event-scope_changed = A scope changed
 event-setting_changed = A setting changed
 event-logout_delivered = { $application } was told that you signed out
+event-break_glass = As administrator, { $application } was entered against its rules
