@@ -215,7 +215,7 @@ impl Doorward {
                     }
                 }
                 SiteChange::Put(draft) | SiteChange::PutFree(draft) => {
-                    self.put_site(tx, &tree, application, draft).await?
+                    self.put_site(tx, &tree, application, draft).await?;
                 }
             }
         }

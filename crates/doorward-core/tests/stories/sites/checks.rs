@@ -94,6 +94,7 @@ const URLS: [&str; 32] = [
 ];
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one table, read from top to bottom")]
 async fn a_person_passes_only_where_the_audience_or_a_rule_admits() {
     each_app(async |app| {
         furnish(&app).await;
@@ -379,7 +380,7 @@ async fn a_cookie_counts_where_it_was_made_for_and_under_its_name() {
             "vault",
             staff,
             vec![put_with("https://vault.example.org", &[], |draft| {
-                draft.isolated = Some(true)
+                draft.isolated = Some(true);
             })],
         )
         .await;

@@ -28,7 +28,7 @@ async fn furnish(app: &App) {
             put("https://alone.elsewhere.test/app", &[]),
             put("http://plain.local.test", &[]),
             put_with("https://vault.example.org", &[], |draft| {
-                draft.isolated = Some(true)
+                draft.isolated = Some(true);
             }),
         ],
     )

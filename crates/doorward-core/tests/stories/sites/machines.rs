@@ -93,6 +93,7 @@ async fn for_resource(client: &Client, browser: &doorward_testkit::Browser, reso
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one table, read from top to bottom")]
 async fn a_token_opens_the_site_that_it_is_for_and_no_other() {
     each_app(async |app| {
         for (format, number) in [(AccessTokenFormat::Jwt, 1), (AccessTokenFormat::Opaque, 2)] {
@@ -310,7 +311,7 @@ async fn a_site_can_be_deaf_to_programs_and_says_what_becomes_of_their_header() 
         ] {
             let change = ApplicationChange {
                 sites: vec![put_with(API, &[], |draft| {
-                    draft.authorization = Some(rule.parse().unwrap())
+                    draft.authorization = Some(rule.parse().unwrap());
                 })],
                 ..ApplicationChange::default()
             };
