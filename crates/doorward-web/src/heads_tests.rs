@@ -1,3 +1,5 @@
+//! Tests of the deadline for heads.
+
 use super::*;
 use std::pin::pin;
 use std::sync::atomic::AtomicUsize;

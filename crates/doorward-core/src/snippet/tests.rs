@@ -1,3 +1,5 @@
+//! Tests of the texts for proxies.
+
 use super::*;
 
 const SITES: &[SnippetSite<'_>] = &[

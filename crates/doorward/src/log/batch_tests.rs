@@ -1,3 +1,5 @@
+//! Tests of lines in batches.
+
 use super::*;
 use std::sync::mpsc;
 

@@ -1,3 +1,5 @@
+//! Tests of request lines formatted by hand, against the formatter that they replace.
+
 use super::*;
 use std::io;
 use std::sync::{Arc, Mutex};
