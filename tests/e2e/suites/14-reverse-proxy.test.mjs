@@ -3,6 +3,7 @@
 import { after, before, describe, test } from 'node:test'
 import http from 'node:http'
 import http2 from 'node:http2'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { ALICE, BOB, startDoorward } from '../lib/doorward.mjs'
 import { assert, expectStatus } from '../lib/expect.mjs'
 import { Jar, send } from '../lib/http.mjs'
@@ -133,14 +134,17 @@ describe('doorward in front of a service', () => {
     })
     await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
     await door.cli('application', 'create', 'two', '--allow-everyone', '--site', 'http://two.example.test', '--upstream', `h2c://127.0.0.1:${server.address().port}`)
+    await sleep(2500) // the running server sees what the command line did
     const { answer, way } = await walkAcross(alice, `http://two.example.test:${door.port}/page`, ALICE)
     assert.equal(answer.text, 'over two', way.join('\n'))
     assert.equal(heard[0]['x-doorward-username'], 'alice')
     server.close()
+    server.unref()
   })
 
   test('a service that is gone gets a page with a code and no address', async () => {
     await door.cli('application', 'create', 'gone', '--allow-everyone', '--site', 'http://gone.example.test', '--upstream', 'http://127.0.0.1:9')
+    await sleep(2500)
     const { answer } = await walkAcross(alice, `http://gone.example.test:${door.port}/`, ALICE)
     assert.equal(answer.status, 502, answer.toString())
     assert.match(answer.text, CODE)
