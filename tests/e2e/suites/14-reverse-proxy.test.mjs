@@ -24,6 +24,7 @@ before(async () => {
   wiki = `http://${HOST}:${door.port}`
   const site = ['--site', `http://${HOST}`, '--upstream', `http://${service.address}`]
   await door.cli('application', 'create', 'wiki', '--name', 'Wiki', '--allow-group', 'staff', ...site, '--rule', 'public /public/', '--rule', 'deny /closed/', '--remote-headers', 'on')
+  await sleep(2500) // the running server sees what the command line did
   alice = new Jar()
   await walkAcross(alice, `${wiki}/`, ALICE)
 })
@@ -134,7 +135,7 @@ describe('doorward in front of a service', () => {
     })
     await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
     await door.cli('application', 'create', 'two', '--allow-everyone', '--site', 'http://two.example.test', '--upstream', `h2c://127.0.0.1:${server.address().port}`)
-    await sleep(2500) // the running server sees what the command line did
+    await sleep(2500)
     const { answer, way } = await walkAcross(alice, `http://two.example.test:${door.port}/page`, ALICE)
     assert.equal(answer.text, 'over two', way.join('\n'))
     assert.equal(heard[0]['x-doorward-username'], 'alice')
