@@ -49,6 +49,7 @@ pub const fn sentence(reason: Reason) -> &'static str {
         }
         Reason::ApplicationDeleted => "The application is in the bin.",
         Reason::UserInactive => "The user is switched off or in the bin.",
+        Reason::Banned => "An administrator of the app shut the person out of it.",
         Reason::ServiceUser => "Service users do not sign in on pages.",
         Reason::WrongCredentials => "No user by that name, or the password is wrong; the inputs say which.",
         Reason::AccountThrottled => {

@@ -76,7 +76,12 @@ impl Doorward {
         }
         let tx = store.begin().await?;
         let job = tx
-            .take_job(worker, &[crate::logout::JOB], LEASE, self.now())
+            .take_job(
+                worker,
+                &[crate::logout::JOB, crate::app_auth::mail::JOB],
+                LEASE,
+                self.now(),
+            )
             .await?;
         tx.commit().await?;
         Ok(job)
@@ -101,6 +106,7 @@ impl Doorward {
     async fn run_job(&self, store: &Store, job: &Job) -> Result<()> {
         let result = match job.kind.as_str() {
             crate::logout::JOB => self.deliver_logout(&job.payload).await,
+            crate::app_auth::mail::JOB => self.deliver_mail(&job.payload).await,
             other => Err(Delivery::Pointless(format!(
                 "nothing here knows the kind of job `{other}`"
             ))),
@@ -133,7 +139,7 @@ impl Doorward {
                 outcome,
             })
             .inc();
-        if let Some(note) = note {
+        if let Some(note) = note.filter(|_| job.kind == crate::logout::JOB) {
             self.note_delivery(&job.payload, &note).await?;
         }
         Ok(())
@@ -206,6 +212,7 @@ impl Doorward {
         }
         forget!(
             forget_codes(spent),
+            forget_proofs(spent),
             forget_tokens(spent),
             forget_devices(now.minus(Lifetime::from_hours(1))),
             forget_pushed(now),

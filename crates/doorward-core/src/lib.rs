@@ -4,6 +4,7 @@
 //! configuration in memory; jobs. Must not live here: HTTP server types, SQL text, HTML.
 
 pub mod admin;
+pub mod app_auth;
 pub mod app_passwords;
 pub mod attempts;
 pub mod authorize;
@@ -115,6 +116,7 @@ struct Inner {
     decoy: OnceLock<String>,
     sessions: sessions::Cache,
     app_passwords: app_passwords::Cache,
+    doors: app_auth::Doors,
     refusals: events::Limiter,
     inflight: sign_in::Inflight,
     fetched_keys: client_auth::JwksCache,
@@ -160,6 +162,7 @@ impl Doorward {
                 decoy: OnceLock::new(),
                 sessions,
                 app_passwords: app_passwords::Cache::default(),
+                doors: app_auth::Doors::default(),
                 refusals: events::Limiter::default(),
                 inflight: sign_in::Inflight::default(),
                 fetched_keys: client_auth::JwksCache::default(),
@@ -239,6 +242,20 @@ impl Doorward {
             .iter()
             .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
             .collect()
+    }
+
+    /// `N` random letters and digits.
+    pub(crate) fn random_name<const N: usize>(&self) -> String {
+        const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+        let mut text = String::with_capacity(N);
+        while text.len() < N {
+            let bytes: [u8; 64] = self.random();
+            // Bytes from 248 on would make some letters likelier than others.
+            let letters = bytes.iter().filter(|byte| **byte < 248);
+            let letters = letters.filter_map(|byte| LETTERS.get(usize::from(byte % 62)));
+            text.extend(letters.take(N - text.len()).map(|letter| char::from(*letter)));
+        }
+        text
     }
 
     pub(crate) fn mint<K>(&self, now: Timestamp) -> Id<K> {

@@ -14,7 +14,7 @@ use doorward_store::Tx;
 use crate::error::{Error, Refused, Result};
 use crate::events::About;
 use crate::picture::{setting, topic};
-use crate::sessions::Issued;
+use crate::sessions::{Issued, Target};
 use crate::{Doorward, Origin};
 
 const SETUP: &str = "setup";
@@ -139,7 +139,7 @@ impl Doorward {
             methods: vec!["pwd".to_owned()],
         };
         let issued = self
-            .issue_session(&tx, &person, authentication, None, origin)
+            .issue_session(&tx, &person, authentication, None, &Target::Doorward, origin)
             .await?;
         tx.commit().await?;
         self.refresh_directory_now(now).await?;
@@ -288,7 +288,7 @@ impl Doorward {
             methods: vec!["pwd".to_owned()],
         };
         let issued = self
-            .issue_session(&tx, &person, authentication, None, origin)
+            .issue_session(&tx, &person, authentication, None, &Target::Doorward, origin)
             .await?;
         tx.put_instance_once(setting::SETUP_DONE, "true").await?;
         tx.changed(topic::USER, &user.to_string(), now);

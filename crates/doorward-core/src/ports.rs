@@ -47,6 +47,50 @@ pub trait Fetch: Send + Sync {
         url: &'a str,
         form: &'a [(&'a str, &'a str)],
     ) -> Boxed<'a, std::result::Result<Fetched, FetchError>>;
+    /// The same with `Authorization`, and with a body limit of 256 KiB: calls to providers that people sign in with.
+    fn call<'a>(&'a self, call: Call<'a>) -> Boxed<'a, std::result::Result<Fetched, FetchError>>;
+}
+
+/// A mail in plain text.
+#[derive(Clone)]
+pub struct Letter {
+    /// Address of the receiver.
+    pub to: String,
+    /// Subject, one line.
+    pub subject: String,
+    /// Text.
+    pub text: String,
+}
+
+impl std::fmt::Debug for Letter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The text holds links and codes.
+        f.debug_struct("Letter")
+            .field("to", &self.to)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a mail was not taken. The text is for operators and holds no secret.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct MailError(pub String);
+
+/// Hands mails to a mail server.
+pub trait Mailer: Send + Sync {
+    /// Hands over one mail; done when the server took it.
+    fn send<'a>(&'a self, letter: &'a Letter) -> Boxed<'a, std::result::Result<(), MailError>>;
+}
+
+/// A request to another server.
+#[derive(Clone, Debug)]
+pub struct Call<'a> {
+    /// GET without a body, POST with one.
+    pub form: Option<&'a [(&'a str, &'a str)]>,
+    /// Where to.
+    pub url: &'a str,
+    /// `Authorization`, when there is one.
+    pub authorization: Option<&'a str>,
 }
 
 /// The ports together.
@@ -58,4 +102,6 @@ pub struct Ports {
     pub entropy: Arc<dyn Entropy>,
     /// Outgoing HTTP.
     pub fetch: Arc<dyn Fetch>,
+    /// Mail; `None`: no mail server is set.
+    pub mailer: Option<Arc<dyn Mailer>>,
 }

@@ -8,11 +8,13 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use doorward_crypto::token::{self, Opaque, TokenKind};
-use doorward_domain::access::Person;
+use doorward_domain::access::{self, Person};
+use doorward_domain::app_auth::AppSession;
+use doorward_domain::application::Application;
 use doorward_domain::event::EventKind;
 use doorward_domain::session::{Authentication, Session};
 use doorward_domain::user::{User, UserKind};
-use doorward_domain::{GroupId, Id, Reason, SessionId, Timestamp, UserId};
+use doorward_domain::{ApplicationId, GroupId, Id, Lifetime, Reason, SessionId, Timestamp, UserId};
 use doorward_store::{Store, Tx};
 
 use crate::error::{Error, Fault, Refused, Result};
@@ -227,7 +229,83 @@ impl std::fmt::Debug for Issued {
     }
 }
 
+/// What a session is for.
+pub(crate) enum Target<'a> {
+    /// Doorward itself, and everything that asks it.
+    Doorward,
+    /// One app, with a token that nothing else accepts.
+    App(Entry<'a>),
+}
+
+/// A session of an app.
+pub(crate) struct Entry<'a> {
+    /// The app.
+    pub(crate) application: &'a Application,
+    /// How long it lives without being used.
+    pub(crate) lifetime: Lifetime,
+    /// Gone when the browser is closed.
+    pub(crate) short: bool,
+    /// Who acts as the person.
+    pub(crate) impersonated_by: Option<UserId>,
+}
+
+/// Under what a token of an app's session is kept: good in this app only.
+pub(crate) fn app_digest(application: ApplicationId, text: &str) -> [u8; 32] {
+    *token::digest_of_parts(&["app session", &application.to_string(), text]).bytes()
+}
+
 impl Doorward {
+    /// Who is behind the token of an app's session? `None` as in [`Doorward::visit`], and for people that may not enter the app.
+    /// 0 queries when the session is warm.
+    ///
+    /// # Errors
+    /// `Fault` when the session is not warm and the database is away.
+    pub async fn app_visit(&self, application: &Application, token: &str) -> Result<Option<Arc<Visit>>> {
+        if token.is_empty() || token.len() > 256 {
+            return Ok(None);
+        }
+        let digest = app_digest(application.id, token);
+        let load = async |store: &Store| Ok(store.read().session_by_digest(&digest).await?);
+        let visit = self.warm_visit(digest, load).await?;
+        Ok(visit.filter(|visit| self.may_enter_app(&visit.person, application, self.now()).is_ok()))
+    }
+
+    /// The same as the database has it now.
+    ///
+    /// # Errors
+    /// `Fault` when the database is away.
+    pub async fn app_visit_again(
+        &self,
+        application: &Application,
+        token: &str,
+    ) -> Result<Option<Arc<Visit>>> {
+        if token.is_empty() || token.len() > 256 {
+            return Ok(None);
+        }
+        let digest = app_digest(application.id, token);
+        let Some((session, user, direct)) = self.store()?.read().session_by_digest(&digest).await? else {
+            return Ok(None);
+        };
+        let visit = Arc::new(self.unkept_visit(session, user, direct));
+        let now = self.now();
+        let good = self.is_good(&visit, now) && self.may_enter_app(&visit.person, application, now).is_ok();
+        Ok(good.then_some(visit))
+    }
+
+    /// May this person be in this app now?
+    pub(crate) fn may_enter_app(
+        &self,
+        person: &Person,
+        application: &Application,
+        now: Timestamp,
+    ) -> Result<()> {
+        access::admit(person, application).map_err(Refused::bare)?;
+        if person.user.app.ban(application.id, now).is_some() {
+            return Err(Refused::bare(Reason::Banned).into());
+        }
+        Ok(())
+    }
+
     /// Who is behind a session cookie? `None` for no, unknown, ended or expired sessions, and for users that were switched off.
     ///
     /// # Errors
@@ -407,6 +485,7 @@ impl Doorward {
         person: &Person,
         authentication: Authentication,
         previous: Option<&Session>,
+        target: &Target<'_>,
         origin: &Origin,
     ) -> Result<Issued> {
         if !person.user.is_usable() {
@@ -416,10 +495,29 @@ impl Doorward {
             return Err(Refused::bare(Reason::ServiceUser).into());
         }
         let now = authentication.at;
-        let policy = self.directory().session_policy;
-        let minted = Opaque::mint(TokenKind::Session, &self.random());
-        let digest = *token::digest(minted.text()).bytes();
-        let expires_at = now.plus(policy.lifetime);
+        let (text, digest, expires_at, app) = match target {
+            Target::Doorward => {
+                let minted = Opaque::mint(TokenKind::Session, &self.random());
+                let digest = *token::digest(minted.text()).bytes();
+                let policy = self.directory().session_policy;
+                (minted.text().to_owned(), digest, now.plus(policy.lifetime), None)
+            }
+            Target::App(entry) => {
+                self.may_enter_app(person, entry.application, now)?;
+                let text = self.random_name::<32>();
+                let digest = app_digest(entry.application.id, &text);
+                let app = AppSession {
+                    application: entry.application.id,
+                    handle: format!("handle-{}", self.random_name::<25>()),
+                    updated_at: now,
+                    short: entry.short,
+                    impersonated_by: entry.impersonated_by,
+                    organization: None,
+                    team: None,
+                };
+                (text, digest, now.plus(entry.lifetime), Some(app))
+            }
+        };
         let same_user = previous.filter(|previous| previous.user_id == person.user.id);
         // A session that ended in the meantime stays ended; the proof opens a new one.
         let kept = match same_user {
@@ -457,6 +555,7 @@ impl Doorward {
                     ended_at: None,
                     ip: origin.ip.map(|ip| ip.to_canonical().to_string()),
                     user_agent: origin.user_agent.clone(),
+                    app,
                 };
                 tx.add_session(&session, &digest).await?;
                 session
@@ -467,15 +566,12 @@ impl Doorward {
         let about = About {
             user: Some(person.user.id),
             session: Some(session.id),
+            application: session.app.as_ref().map(|app| app.application),
             details,
-            ..About::default()
         };
         tx.add_event(&self.event(EventKind::SignIn, about, origin, now))
             .await?;
-        Ok(Issued {
-            token: minted.text().to_owned(),
-            session,
-        })
+        Ok(Issued { token: text, session })
     }
 
     /// Ends every session of a user but `kept`, however many there are; gives their ids.

@@ -17,6 +17,7 @@ use doorward_domain::{Code, Reason, text};
 use crate::attempts::KnownBrowser;
 use crate::error::{Refused, Result};
 use crate::events::{About, Allowed};
+use crate::sessions::{Issued, Target};
 use crate::{Doorward, Origin};
 
 /// An answered sign-in page.
@@ -120,7 +121,7 @@ impl Drop for Turn<'_> {
     }
 }
 
-struct Keys {
+pub(crate) struct Keys {
     place: String,
     account: String,
     network: String,
@@ -157,49 +158,88 @@ impl Doorward {
     /// `Refused` with `wrong_credentials` (the same for an unknown user), `user_inactive` or `service_user` (after the right
     /// password only), `account_throttled`, `network_throttled` or `busy` with a retry time.
     pub async fn sign_in(&self, request: SignIn<'_>) -> Result<SignedIn> {
-        let identifier = request.identifier.trim();
-        let too_long = identifier.len() > 254 || request.password.len() > crate::passwords::LONGEST;
-        if identifier.is_empty() || request.password.is_empty() || too_long || identifier.contains('\0') {
+        let proved = self
+            .prove_identity(
+                request.identifier,
+                request.password,
+                request.known,
+                request.origin,
+            )
+            .await?;
+        let issued = self
+            .complete(&proved, request.previous, &Target::Doorward, request.origin)
+            .await?;
+        let mut known = proved.known.unwrap_or_else(|| KnownBrowser {
+            id: self.new_browser(),
+            users: Vec::new(),
+        });
+        known.users.retain(|id| *id != proved.user.id);
+        known.users.insert(0, proved.user.id);
+        known.users.truncate(KnownBrowser::MOST);
+        Ok(SignedIn {
+            token: issued.token,
+            session: issued.session,
+            known: self.seal_known(&known),
+        })
+    }
+
+    /// Checks user name and password, with all limits on guessing. Whoever signs somebody in then calls
+    /// [`Doorward::complete`], which looks again whether everything is still so.
+    ///
+    /// # Errors
+    /// As [`Doorward::sign_in`].
+    pub(crate) async fn prove_identity(
+        &self,
+        identifier: &str,
+        password: &str,
+        known: Option<&str>,
+        origin: &Origin,
+    ) -> Result<Proved<'_>> {
+        let identifier = identifier.trim();
+        let too_long = identifier.len() > 254 || password.len() > crate::passwords::LONGEST;
+        if identifier.is_empty() || password.is_empty() || too_long || identifier.contains('\0') {
             return Err(Refused::bare(Reason::WrongCredentials).into());
         }
         let found = self.store()?.read().user_for_sign_in(identifier).await?;
         let (user, stored) = found.map_or((None, None), |(user, hash)| (Some(user), hash));
-        let known = self.open_known(request.known);
-        let keys = keys(identifier, user.as_ref(), known.as_ref(), request.origin);
-        let (_turns, failures) = self.take_turns(&keys).await?;
-        self.throttle(&keys, failures, user.as_ref(), request.origin)
-            .await?;
+        let known = self.open_known(known);
+        let keys = keys(identifier, user.as_ref(), known.as_ref(), origin);
+        let (turns, failures) = self.take_turns(&keys).await?;
+        self.throttle(&keys, failures, user.as_ref(), origin).await?;
 
-        let verified = self
-            .verify_password(stored.clone(), request.password.to_owned())
-            .await?;
-        let (Verified::Match { outdated }, Some(user)) = (verified, user.as_ref()) else {
+        let verified = self.verify_password(stored.clone(), password.to_owned()).await?;
+        let Verified::Match { outdated } = verified else {
             let why = WrongBecause {
                 user: user.as_ref(),
                 has_password: stored.is_some(),
             };
-            return Err(self.count_failure(&keys, &why, request.origin).await?.into());
+            return Err(self.count_failure(&keys, &why, origin).await?.into());
         };
-        if let Some(reason) = unusable(user) {
+        let Some(user) = user else {
+            return Err(Refused::bare(Reason::WrongCredentials).into());
+        };
+        if let Some(reason) = unusable(&user) {
             let details = json!({ "password": "right", "active": user.active, "kind": user.kind.as_str() });
             let about = About {
                 user: Some(user.id),
                 details,
                 ..About::default()
             };
-            return Err(self.refuse("sign_in", reason, about, request.origin).await.into());
+            return Err(self.refuse("sign_in", reason, about, origin).await.into());
         }
         let rehashed = if outdated {
-            Some(self.hash_password(request.password.to_owned()).await?)
+            Some(self.hash_password(password.to_owned()).await?)
         } else {
             None
         };
-        let proved = Proved {
+        Ok(Proved {
             user,
-            hash: stored.as_deref(),
+            hash: stored,
             rehashed,
-        };
-        self.complete(&request, &proved, &keys, known).await
+            keys,
+            known,
+            _turns: turns,
+        })
     }
 
     /// Waits for the turn of somebody who changes the own password.
@@ -348,15 +388,19 @@ impl Doorward {
         })
     }
 
-    async fn complete(
+    /// Signs somebody in whose password was right.
+    ///
+    /// # Errors
+    /// `Refused` when user or password changed meanwhile, or the person may not enter.
+    pub(crate) async fn complete(
         &self,
-        request: &SignIn<'_>,
         proved: &Proved<'_>,
-        keys: &Keys,
-        known: Option<KnownBrowser>,
-    ) -> Result<SignedIn> {
+        previous: Option<&Session>,
+        target: &Target<'_>,
+        origin: &Origin,
+    ) -> Result<Issued> {
         let now = self.now();
-        let user = proved.user;
+        let user = &proved.user;
         let authentication = Authentication {
             at: now,
             methods: vec!["pwd".to_owned()],
@@ -367,43 +411,36 @@ impl Doorward {
         tx.lock_user(user.id).await?;
         let current = tx.user_with_groups(user.id).await?;
         let hash = tx.password_hash(user.id).await?;
-        let Some((record, direct)) = current.filter(|_| hash.as_deref() == proved.hash) else {
+        let Some((record, direct)) = current.filter(|_| hash == proved.hash) else {
             return Err(Refused::bare(Reason::WrongCredentials).into());
         };
         let person = Person::new(record, direct, &self.directory().groups);
         let issued = self
-            .issue_session(&tx, &person, authentication, request.previous, request.origin)
+            .issue_session(&tx, &person, authentication, previous, target, origin)
             .await?;
-        tx.clear_failures(&[keys.place.clone(), keys.account.clone()])
+        tx.clear_failures(&[proved.keys.place.clone(), proved.keys.account.clone()])
             .await?;
         if let Some(hash) = &proved.rehashed {
             tx.set_password(user.id, hash, now).await?;
         }
         tx.commit().await?;
-        if let Some(previous) = request.previous {
+        if let Some(previous) = previous {
             self.inner.sessions.forget(&previous.id.to_string());
         }
         self.inner.metrics.decided("sign_in", "allowed");
-        let mut known = known.unwrap_or_else(|| KnownBrowser {
-            id: self.new_browser(),
-            users: Vec::new(),
-        });
-        known.users.retain(|id| *id != user.id);
-        known.users.insert(0, user.id);
-        known.users.truncate(KnownBrowser::MOST);
-        Ok(SignedIn {
-            token: issued.token,
-            session: issued.session,
-            known: self.seal_known(&known),
-        })
+        Ok(issued)
     }
 }
 
 /// Whose password was right, and what it was compared with.
-struct Proved<'a> {
-    user: &'a User,
-    hash: Option<&'a str>,
+pub(crate) struct Proved<'a> {
+    pub(crate) user: User,
+    hash: Option<String>,
     rehashed: Option<String>,
+    keys: Keys,
+    known: Option<KnownBrowser>,
+    /// Others wait until this is decided.
+    _turns: Vec<Turn<'a>>,
 }
 
 struct WrongBecause<'a> {

@@ -4,6 +4,7 @@
 //!
 //! * [`password`]: argon2id, and the hashes that people bring along from other systems.
 //! * [`seal`]: authenticated encryption with the keyring that lives outside the database.
+//! * [`signed`]: values signed with an app's secret, one-time passwords.
 //! * [`token`]: opaque tokens, their digests, the codes that people type.
 //! * [`jose`]: signing keys, JSON Web Keys, compact JWS (RFC 7515, 7517, 7518, 7519, 7638, 8037).
 //!
@@ -14,4 +15,5 @@
 pub mod jose;
 pub mod password;
 pub mod seal;
+pub mod signed;
 pub mod token;

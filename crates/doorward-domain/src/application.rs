@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
+use crate::app_auth::AppAuth;
 use crate::client::{Client, ClientSecret};
 use crate::site::Site;
 use crate::{ApplicationId, GroupId, Timestamp, UserId};
@@ -54,6 +55,9 @@ pub struct Application {
     /// Its hosts and paths behind a reverse proxy.
     #[serde(default)]
     pub sites: Vec<Site>,
+    /// The door for its own sign-in.
+    #[serde(default)]
+    pub app_auth: Option<AppAuth>,
     /// When the record was made.
     pub created_at: Timestamp,
     /// When the record last changed.

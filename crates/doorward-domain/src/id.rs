@@ -116,6 +116,10 @@ kinds! {
     Scope => ScopeId,
     /// A client secret or API token.
     Secret => SecretId,
+    /// An account at another provider.
+    Account => AccountId,
+    /// Something that an app keeps.
+    AppRecord => AppRecordId,
     /// An app password.
     AppPassword => AppPasswordId,
     /// An audit event.

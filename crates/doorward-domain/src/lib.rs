@@ -7,6 +7,7 @@
 //! as arguments.
 
 pub mod access;
+pub mod app_auth;
 pub mod app_password;
 pub mod application;
 pub mod attempt;
@@ -28,8 +29,8 @@ pub mod token;
 pub mod user;
 
 pub use id::{
-    AppPasswordId, ApplicationId, EventId, FamilyId, GrantId, GroupId, Id, JobId, KeyId, ScopeId, SecretId,
-    SessionId, UserId,
+    AccountId, AppPasswordId, AppRecordId, ApplicationId, EventId, FamilyId, GrantId, GroupId, Id, JobId,
+    KeyId, ScopeId, SecretId, SessionId, UserId,
 };
 pub use refusal::{Code, Reason};
 pub use time::{Lifetime, Timestamp};

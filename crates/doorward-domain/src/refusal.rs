@@ -40,6 +40,8 @@ words! {
         ApplicationDeleted = "application_deleted",
         /// The user is switched off or in the bin.
         UserInactive = "user_inactive",
+        /// An administrator of the app shut the person out of it.
+        Banned = "banned",
         /// Service users do not sign in on pages.
         ServiceUser = "service_user",
         /// No such user, or the password is wrong; which of the two is in the inputs.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::app_auth::AppSession;
 use crate::{Lifetime, SessionId, Timestamp, UserId};
 
 /// The one rule for how long sessions live, whichever way they began.
@@ -56,6 +57,9 @@ pub struct Session {
     pub ip: Option<String>,
     /// `User-Agent` at sign-in, shortened to 256 characters.
     pub user_agent: Option<String>,
+    /// The app that it is for; `None`: Doorward itself.
+    #[serde(default)]
+    pub app: Option<AppSession>,
 }
 
 impl Session {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
+use crate::app_auth::AppUser;
 use crate::{Attributes, Timestamp, UserId};
 
 /// Which sort of user.
@@ -64,6 +65,9 @@ pub struct User {
     pub kind: UserKind,
     /// Operator-defined attributes.
     pub attributes: Attributes,
+    /// What apps know beside.
+    #[serde(default, skip_serializing_if = "AppUser::is_empty")]
+    pub app: AppUser,
     /// A user that is not active cannot sign in and gets no token.
     pub active: bool,
     /// Preferred language (BCP 47).

@@ -39,6 +39,7 @@ fn user(number: u8) -> User {
         email_verified_at: None,
         kind: UserKind::Internal,
         attributes: Attributes::default(),
+        app: doorward_domain::app_auth::AppUser::default(),
         active: true,
         locale: None,
         created_at: START,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use doorward_domain::app_auth::AppAuth;
 use doorward_domain::application::{Application, Audience};
 use doorward_domain::client::{Client, ClientSecret};
 use doorward_domain::site::Site;
@@ -22,7 +23,7 @@ macro_rules! application_columns {
     () => {
         "SELECT a.id AS a_id, a.slug AS a_slug, a.name AS a_name, a.description AS a_description, \
          a.icon_url AS a_icon_url, a.launch_url AS a_launch_url, a.heading AS a_heading, a.hidden AS a_hidden, \
-         a.everyone AS a_everyone, a.client AS a_client, a.sites AS a_sites, a.created_at AS a_created_at, a.updated_at AS a_updated_at, \
+         a.everyone AS a_everyone, a.client AS a_client, a.sites AS a_sites, a.app_auth AS a_app_auth, a.created_at AS a_created_at, a.updated_at AS a_updated_at, \
          a.deleted_at AS a_deleted_at FROM applications AS a "
     };
 }
@@ -61,6 +62,10 @@ fn application_of(row: &Row, parts: &mut Parts) -> Result<Application> {
         None => Vec::new(),
         Some(_) => fields.json("a_sites", serde_json::from_value::<Vec<Site>>)?,
     };
+    let app_auth = match fields.get::<Option<Json>>("a_app_auth")? {
+        None => None,
+        Some(_) => Some(fields.json("a_app_auth", serde_json::from_value::<AppAuth>)?),
+    };
     Ok(Application {
         id,
         slug: fields.get("a_slug")?,
@@ -78,6 +83,7 @@ fn application_of(row: &Row, parts: &mut Parts) -> Result<Application> {
         client,
         secrets: parts.secrets.remove(&id).unwrap_or_default(),
         sites,
+        app_auth,
         created_at: fields.get("a_created_at")?,
         updated_at: fields.get("a_updated_at")?,
         deleted_at: fields.get("a_deleted_at")?,
@@ -109,6 +115,12 @@ fn sites_json(sites: &[Site]) -> Result<Option<Json>> {
     serde_json::to_value(sites)
         .map(Some)
         .map_err(|error| Error::Engine(format!("sites cannot be written as JSON: {error}")))
+}
+
+fn app_auth_json(app: Option<&AppAuth>) -> Result<Option<Json>> {
+    app.map(serde_json::to_value)
+        .transpose()
+        .map_err(|error| Error::Engine(format!("an app's door cannot be written as JSON: {error}")))
 }
 
 impl Conn {
@@ -207,8 +219,8 @@ impl Tx {
     pub async fn add_application(&self, application: &Application) -> Result<()> {
         let query = sql(
             "INSERT INTO applications(id, slug, name, description, icon_url, launch_url, heading, hidden, \
-             everyone, client_id, client, sites, created_at, updated_at, deleted_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+             everyone, client_id, client, sites, created_at, updated_at, deleted_at, app_auth) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
         )
         .bind(application.id)
         .bind(&application.slug)
@@ -229,7 +241,8 @@ impl Tx {
         .bind(sites_json(&application.sites)?)
         .bind(application.created_at)
         .bind(application.updated_at)
-        .bind(application.deleted_at);
+        .bind(application.deleted_at)
+        .bind(app_auth_json(application.app_auth.as_ref())?);
         self.run(query).await?;
         self.add_audience(application).await?;
         for secret in &application.secrets {
@@ -248,7 +261,7 @@ impl Tx {
         let query = sql(
             "UPDATE applications SET slug = $2, name = $3, description = $4, icon_url = $5, \
              launch_url = $6, heading = $7, hidden = $8, everyone = $9, client_id = $10, client = $11, \
-             sites = $12, updated_at = $13 WHERE id = $1",
+             sites = $12, updated_at = $13, app_auth = $14 WHERE id = $1",
         )
         .bind(application.id)
         .bind(&application.slug)
@@ -267,7 +280,8 @@ impl Tx {
         )
         .bind(client_json(application.client.as_ref())?)
         .bind(sites_json(&application.sites)?)
-        .bind(application.updated_at);
+        .bind(application.updated_at)
+        .bind(app_auth_json(application.app_auth.as_ref())?);
         if self.run(query).await? == 0 {
             return Err(Error::Stale);
         }

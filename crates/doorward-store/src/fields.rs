@@ -156,7 +156,7 @@ macro_rules! user_columns {
     () => {
         "u.id AS u_id, u.number AS u_number, u.uid AS u_uid, u.username AS u_username, u.name AS u_name, \
          u.email AS u_email, u.email_verified_at AS u_email_verified_at, u.kind AS u_kind, \
-         u.attributes AS u_attributes, u.active AS u_active, u.locale AS u_locale, u.created_at AS u_created_at, \
+         u.attributes AS u_attributes, u.app AS u_app, u.active AS u_active, u.locale AS u_locale, u.created_at AS u_created_at, \
          u.updated_at AS u_updated_at, u.last_sign_in_at AS u_last_sign_in_at, u.deleted_at AS u_deleted_at"
     };
 }

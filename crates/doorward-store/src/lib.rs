@@ -16,6 +16,7 @@
 //! ```
 
 pub mod api_tokens;
+mod app_auth;
 mod app_passwords;
 mod applications;
 mod changes;
@@ -59,6 +60,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub use api_tokens::ApiToken;
+pub use app_auth::{AppRecord, Proof};
 pub use changes::{Change, Changes};
 pub use codes::Taken;
 pub use conn::{Conn, Tx, count_queries};

@@ -64,6 +64,7 @@ const MIGRATIONS: &[Migration] = &[
     both!(6, "0006_bound_tokens"),
     both!(7, "0007_sites"),
     both!(8, "0008_app_passwords"),
+    both!(9, "0009_app_auth"),
 ];
 
 /// Newest schema version that this program knows.

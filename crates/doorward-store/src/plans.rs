@@ -10,6 +10,7 @@ use crate::{EventFilter, UserFilter};
 /// The resource files, for the statements that stand in `sql("…")`.
 const SOURCES: &[(&str, &str)] = &[
     ("api_tokens", include_str!("api_tokens.rs")),
+    ("app_auth", include_str!("app_auth.rs")),
     ("app_passwords", include_str!("app_passwords.rs")),
     ("applications", include_str!("applications.rs")),
     ("codes", include_str!("codes.rs")),
@@ -32,6 +33,14 @@ const SOURCES: &[(&str, &str)] = &[
 const NAMED: &[(&str, &str)] = &[
     ("api_tokens::FIND", crate::api_tokens::FIND),
     ("api_tokens::OF_USER", crate::api_tokens::OF_USER),
+    ("app_auth::ACCOUNT", crate::app_auth::ACCOUNT),
+    ("app_auth::ACCOUNTS_OF", crate::app_auth::ACCOUNTS_OF),
+    ("app_auth::PROOF", crate::app_auth::PROOF),
+    ("app_auth::TAKE_PROOF", crate::app_auth::TAKE_PROOF),
+    ("app_auth::RECORD", crate::app_auth::RECORD),
+    ("app_auth::RECORD_NAMED", crate::app_auth::RECORD_NAMED),
+    ("app_auth::RECORDS_WITHIN", crate::app_auth::RECORDS_WITHIN),
+    ("app_auth::RECORDS_OF", crate::app_auth::RECORDS_OF),
     ("app_passwords::BY_DIGEST", crate::app_passwords::BY_DIGEST),
     ("app_passwords::OF_USER", crate::app_passwords::OF_USER),
     ("applications::BY_ID", crate::applications::BY_ID),

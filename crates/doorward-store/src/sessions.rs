@@ -1,13 +1,15 @@
 //! Signed-in browsers. The cookie's value is here as a digest only.
 
+use serde_json::Value as Json;
 use std::collections::BTreeMap;
 
+use doorward_domain::app_auth::AppSession;
 use doorward_domain::session::{Authentication, Session};
 use doorward_domain::user::User;
 use doorward_domain::{GroupId, SessionId, Timestamp, UserId};
 
 use crate::conn::{Conn, Tx};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fields::{Fields, group_ids_column, texts, user_columns};
 use crate::sql::{MAX_LIST, Row, sql};
 use crate::users::person_of;
@@ -16,7 +18,7 @@ macro_rules! session_columns {
     () => {
         "s.id AS s_id, s.user_id AS s_user_id, s.auth_at AS s_auth_at, s.amr AS s_amr, \
          s.created_at AS s_created_at, s.expires_at AS s_expires_at, s.last_seen_at AS s_last_seen_at, \
-         s.ended_at AS s_ended_at, s.ip AS s_ip, s.user_agent AS s_user_agent"
+         s.ended_at AS s_ended_at, s.ip AS s_ip, s.user_agent AS s_user_agent, s.app AS s_app"
     };
 }
 
@@ -65,6 +67,18 @@ fn session_of(row: &Row) -> Result<Session> {
         ended_at: fields.get("s_ended_at")?,
         ip: fields.get("s_ip")?,
         user_agent: fields.get("s_user_agent")?,
+        app: match fields.get::<Option<Json>>("s_app")? {
+            None => None,
+            Some(_) => Some(fields.json("s_app", serde_json::from_value)?),
+        },
+    })
+}
+
+fn app_json(app: Option<&AppSession>) -> Result<Option<Json>> {
+    app.map(serde_json::to_value).transpose().map_err(|error| {
+        Error::Engine(format!(
+            "the app's part of a session cannot be written as JSON: {error}"
+        ))
     })
 }
 
@@ -131,7 +145,7 @@ impl Tx {
     pub async fn add_session(&self, session: &Session, digest: &[u8; 32]) -> Result<()> {
         let query = sql(
             "INSERT INTO sessions(id, digest, user_id, auth_at, amr, created_at, expires_at, \
-             last_seen_at, ended_at, ip, user_agent) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+             last_seen_at, ended_at, ip, user_agent, app) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         )
         .bind(session.id)
         .bind(digest)
@@ -143,9 +157,22 @@ impl Tx {
         .bind(session.last_seen_at)
         .bind(session.ended_at)
         .bind(session.ip.as_deref())
-        .bind(session.user_agent.as_deref());
+        .bind(session.user_agent.as_deref())
+        .bind(app_json(session.app.as_ref())?);
         self.run(query).await?;
         Ok(())
+    }
+
+    /// Saves what a session knows of its app and when it ends, while it has not ended. False when it has. 1 query.
+    ///
+    /// # Errors
+    /// See [`Conn::session_by_digest`].
+    pub async fn save_app_session(&self, session: &Session) -> Result<bool> {
+        let query = sql("UPDATE sessions SET app = $2, expires_at = $3 WHERE id = $1 AND ended_at IS NULL")
+            .bind(session.id)
+            .bind(app_json(session.app.as_ref())?)
+            .bind(session.expires_at);
+        Ok(self.run(query).await? > 0)
     }
 
     /// Keeps a session from being ended until this transaction ends; false when it is not live at `now`. 1 query.

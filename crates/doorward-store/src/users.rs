@@ -3,9 +3,12 @@
 //! A deleted user keeps its row (the bin) until [`Tx::purge_users`]; names are unique among the living only. Methods that
 //! look somebody up by name see the living only, [`Conn::user`] sees everybody.
 
+use doorward_domain::app_auth::AppUser;
 use doorward_domain::text::fold;
 use doorward_domain::user::User;
 use doorward_domain::{GroupId, Timestamp, UserId};
+
+use serde_json::Value as Json;
 
 use crate::conn::{Conn, Tx};
 use crate::error::{Error, Result};
@@ -97,6 +100,10 @@ pub(crate) fn user_of(row: &Row) -> Result<User> {
         email_verified_at: fields.get("u_email_verified_at")?,
         kind: fields.word("u_kind")?,
         attributes: fields.get("u_attributes")?,
+        app: match fields.get::<Option<Json>>("u_app")? {
+            None => AppUser::default(),
+            Some(_) => fields.json("u_app", serde_json::from_value)?,
+        },
         active: fields.get("u_active")?,
         locale: fields.get("u_locale")?,
         created_at: fields.get("u_created_at")?,
@@ -110,6 +117,17 @@ pub(crate) fn user_of(row: &Row) -> Result<User> {
 pub(crate) fn person_of(row: &Row) -> Result<(User, Vec<GroupId>)> {
     let groups = Fields::new(row, "memberships", "u", "u_id").ids("u_group_ids")?;
     Ok((user_of(row)?, groups))
+}
+
+fn app_json(app: &AppUser) -> Result<Option<Json>> {
+    if app.is_empty() {
+        return Ok(None);
+    }
+    serde_json::to_value(app).map(Some).map_err(|error| {
+        Error::Engine(format!(
+            "what apps know of a user cannot be written as JSON: {error}"
+        ))
+    })
 }
 
 fn search_text(user: &User) -> String {
@@ -270,8 +288,8 @@ impl Tx {
         };
         let query = sql("INSERT INTO users(id, number, uid, username, username_key, name, email, email_key, \
              email_verified_at, kind, attributes, active, locale, search, created_at, updated_at, last_sign_in_at, \
-             deleted_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)")
+             deleted_at, app) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)")
         .bind(user.id)
         .bind(number)
         .bind(&user.uid)
@@ -289,7 +307,8 @@ impl Tx {
         .bind(user.created_at)
         .bind(user.updated_at)
         .bind(user.last_sign_in_at)
-        .bind(user.deleted_at);
+        .bind(user.deleted_at)
+        .bind(app_json(&user.app)?);
         self.run(query).await?;
         Ok(number)
     }
@@ -302,7 +321,7 @@ impl Tx {
         let query = sql(
             "UPDATE users SET username = $2, username_key = $3, name = $4, email = $5, email_key = $6, \
              email_verified_at = $7, kind = $8, attributes = $9, active = $10, locale = $11, search = $12, \
-             updated_at = $13 WHERE id = $1",
+             updated_at = $13, app = $14 WHERE id = $1",
         )
         .bind(user.id)
         .bind(&user.username)
@@ -316,7 +335,8 @@ impl Tx {
         .bind(user.active)
         .bind(user.locale.as_deref())
         .bind(search_text(user))
-        .bind(user.updated_at);
+        .bind(user.updated_at)
+        .bind(app_json(&user.app)?);
         if self.run(query).await? == 0 {
             Err(Error::Stale)
         } else {

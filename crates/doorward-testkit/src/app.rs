@@ -27,7 +27,7 @@ use crate::browser::Browser;
 use crate::client::Client;
 use crate::clock::{ManualClock, START};
 use crate::entropy::Seeded;
-use crate::fetch::ScriptedFetch;
+use crate::fetch::{Inbox, ScriptedFetch};
 
 /// `public_url` of every story.
 pub const PUBLIC_URL: &str = "https://door.example.org";
@@ -47,6 +47,8 @@ pub struct App {
     pub clock: Arc<ManualClock>,
     /// Its outside world, shared with all replicas.
     pub fetch: Arc<ScriptedFetch>,
+    /// Its mail server, shared with all replicas.
+    pub inbox: Arc<Inbox>,
     /// Where the database is.
     pub place: OpenOptions,
     seeds: Arc<AtomicU64>,
@@ -126,12 +128,13 @@ impl App {
         let store = Store::open(place.clone()).await.expect("a database");
         furnish(&store).await;
         store.close().await;
-        let (clock, fetch) = (Arc::default(), Arc::default());
+        let (clock, fetch, inbox) = (Arc::default(), Arc::default(), Arc::default());
         let seeds = Arc::new(AtomicU64::new(1));
         Self {
-            doorward: handle(&clock, &fetch, 1),
+            doorward: handle(&clock, &fetch, &inbox, 1),
             clock,
             fetch,
+            inbox,
             place: place.clone(),
             seeds,
         }
@@ -142,7 +145,7 @@ impl App {
     pub fn unopened_replica(&self) -> Self {
         let seed = self.seeds.fetch_add(1, Ordering::SeqCst) + 1;
         Self {
-            doorward: handle(&self.clock, &self.fetch, seed),
+            doorward: handle(&self.clock, &self.fetch, &self.inbox, seed),
             ..self.clone()
         }
     }
@@ -151,7 +154,7 @@ impl App {
     #[must_use]
     pub fn replica_with_another_key_file(&self) -> Self {
         Self {
-            doorward: with_keyring(&self.clock, &self.fetch, 99, Keyring::new([8; 32])),
+            doorward: with_keyring(&self.clock, &self.fetch, &self.inbox, 99, Keyring::new([8; 32])),
             ..self.clone()
         }
     }
@@ -320,13 +323,14 @@ impl App {
     }
 }
 
-fn handle(clock: &Arc<ManualClock>, fetch: &Arc<ScriptedFetch>, seed: u64) -> Doorward {
-    with_keyring(clock, fetch, seed, Keyring::new(MASTER))
+fn handle(clock: &Arc<ManualClock>, fetch: &Arc<ScriptedFetch>, inbox: &Arc<Inbox>, seed: u64) -> Doorward {
+    with_keyring(clock, fetch, inbox, seed, Keyring::new(MASTER))
 }
 
 fn with_keyring(
     clock: &Arc<ManualClock>,
     fetch: &Arc<ScriptedFetch>,
+    inbox: &Arc<Inbox>,
     seed: u64,
     keyring: Keyring,
 ) -> Doorward {
@@ -341,6 +345,7 @@ fn with_keyring(
         clock: Arc::clone(clock) as _,
         entropy: Arc::new(Seeded::new(seed)),
         fetch: Arc::clone(fetch) as _,
+        mailer: Some(Arc::clone(inbox) as _),
     };
     Doorward::new(options, ports, keyring)
 }

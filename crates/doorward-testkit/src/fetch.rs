@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use doorward_core::Fetch;
-use doorward_core::ports::{Boxed, FetchError, Fetched};
+use doorward_core::ports::{Boxed, Call, FetchError, Fetched, Letter, MailError, Mailer};
 
 /// What a URL does when it is asked.
 #[derive(Clone, Debug)]
@@ -88,6 +88,13 @@ impl Fetch for ScriptedFetch {
         Box::pin(async { answer })
     }
 
+    fn call<'a>(&'a self, call: Call<'a>) -> Boxed<'a, Result<Fetched, FetchError>> {
+        match call.form {
+            Some(form) => self.post_form(call.url, form),
+            None => self.get(call.url, 256 * 1024),
+        }
+    }
+
     fn post_form<'a>(
         &'a self,
         url: &'a str,
@@ -103,5 +110,27 @@ impl Fetch for ScriptedFetch {
         });
         let answer = self.answer(url);
         Box::pin(async { answer })
+    }
+}
+
+/// A mail server that keeps everything.
+#[derive(Debug, Default)]
+pub struct Inbox(Mutex<Vec<Letter>>);
+
+impl Inbox {
+    /// All mails so far, in order.
+    #[must_use]
+    pub fn letters(&self) -> Vec<Letter> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Mailer for Inbox {
+    fn send<'a>(&'a self, letter: &'a Letter) -> Boxed<'a, Result<(), MailError>> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(letter.clone());
+        Box::pin(async { Ok(()) })
     }
 }

@@ -21,4 +21,4 @@ pub use browser::Browser;
 pub use client::{Asked, Client, Tokens, back, location, refusal};
 pub use clock::{ManualClock, START};
 pub use entropy::Seeded;
-pub use fetch::{Posted, Script, ScriptedFetch};
+pub use fetch::{Inbox, Posted, Script, ScriptedFetch};

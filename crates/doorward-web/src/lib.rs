@@ -2,6 +2,7 @@
 //!
 //! Must not live here: SQL, hashing, rules.
 
+mod app_auth;
 mod ask;
 pub mod assets;
 mod cookies;

@@ -1,11 +1,13 @@
 //! Operation: health, metrics, version, static files.
 
-use axum::extract::{Path, State};
+use axum::extract::{FromRequestParts, Path, Request, State};
+use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, ETAG, WWW_AUTHENTICATE};
 use serde_json::json;
 
 use crate::App;
+use crate::app_auth;
 use crate::ask::Ask;
 use crate::assets;
 use crate::documents;
@@ -84,9 +86,14 @@ pub(crate) async fn root() -> Reply {
     Reply::see("/if/user/")
 }
 
-/// Everything else.
-pub(crate) async fn nothing(ask: Ask) -> Reply {
-    failure_page(&ask, &Failure::NotFound, None).await
+/// Everything else: the doors of apps, which stand where their operators put them, and the page that says that nothing is here.
+pub(crate) async fn nothing(State(app): State<App>, request: Request) -> Response {
+    if let Some((door, path)) = app_auth::find(&app, request.headers(), request.uri().path()) {
+        return app_auth::answer(app, request, door, path).await;
+    }
+    let (mut parts, _) = request.into_parts();
+    let Ok(ask) = Ask::from_request_parts(&mut parts, &app).await;
+    failure_page(&ask, &Failure::NotFound, None).await.into_response()
 }
 
 /// For crawlers: nothing here is for them.

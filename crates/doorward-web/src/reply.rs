@@ -212,6 +212,7 @@ fn status_of(refused: &Refused) -> StatusCode {
         | Reason::ApplicationDeleted
         | Reason::UserInactive
         | Reason::ServiceUser
+        | Reason::Banned
         | Reason::ForeignOrigin
         | Reason::NotAdministrator
         | Reason::LastAdministrator

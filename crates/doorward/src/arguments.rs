@@ -10,7 +10,8 @@ use doorward_config::SettingDoc;
 use serde_json::json;
 
 use crate::command::{
-    application, config, event, explain, grant, group, job, key, recover, scope, session, shell, site, user,
+    app_auth, application, config, event, explain, grant, group, job, key, recover, scope, session, shell,
+    site, user,
 };
 use crate::out::{Assent, Out, Reader};
 use crate::settings::Given;
@@ -60,6 +61,9 @@ pub(crate) enum Command {
     /// Applications: what people enter
     #[command(subcommand, visible_alias = "app")]
     Application(Box<application::Application>),
+    /// Doors of apps: sign-up, sign-in and sessions for an app's own pages
+    #[command(subcommand)]
+    AppAuth(app_auth::AppAuth),
     /// Hosts and paths behind a reverse proxy
     #[command(subcommand)]
     Site(site::Site),

@@ -64,7 +64,7 @@ pub(crate) async fn handle(
     if let Some(complaint) = key_file::complaint_about_mode(&settings.key_file) {
         tracing::warn!("{complaint}");
     }
-    let ports = ports::real(settings.outbound.private_networks);
+    let ports = ports::real(settings.outbound.private_networks, settings.mail.as_ref());
     Ok((Doorward::new(options(settings), ports, keyring), origin))
 }
 

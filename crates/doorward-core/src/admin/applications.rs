@@ -214,6 +214,7 @@ impl Doorward {
             client: None,
             secrets: Vec::new(),
             sites: Vec::new(),
+            app_auth: None,
             created_at: now,
             updated_at: now,
             deleted_at: None,

@@ -180,6 +180,7 @@ impl Doorward {
             email_verified_at: new.email.as_ref().filter(|_| new.email_verified).map(|_| now),
             kind: new.kind,
             attributes: new.attributes.clone(),
+            app: doorward_domain::app_auth::AppUser::default(),
             active: true,
             locale: new.locale.clone(),
             created_at: now,

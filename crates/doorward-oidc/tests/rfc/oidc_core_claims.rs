@@ -24,6 +24,7 @@ fn alice() -> User {
         email_verified_at: Some(now()),
         kind: UserKind::Internal,
         attributes: Attributes::new(),
+        app: doorward_domain::app_auth::AppUser::default(),
         active: true,
         locale: Some("en-GB".into()),
         created_at: ago(1000),

@@ -73,6 +73,7 @@ pub(crate) fn user(username: &str) -> User {
             .as_object()
             .unwrap()
             .clone(),
+        app: doorward_domain::app_auth::AppUser::default(),
         active: true,
         locale: Some("de-CH".to_owned()),
         created_at: NOW,
@@ -112,6 +113,7 @@ pub(crate) fn application(slug: &str) -> Application {
         )),
         secrets: Vec::new(),
         sites: Vec::new(),
+        app_auth: None,
         created_at: NOW,
         updated_at: NOW,
         deleted_at: None,
@@ -131,6 +133,7 @@ pub(crate) fn session(user: UserId) -> Session {
         last_seen_at: NOW,
         ended_at: None,
         ip: Some("2001:db8::1".to_owned()),
+        app: None,
         user_agent: Some("Browser \"1\"".to_owned()),
     }
 }

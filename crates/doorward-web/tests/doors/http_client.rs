@@ -94,12 +94,20 @@ impl Client {
             .unwrap_or(target);
         let body =
             form.map(|pairs| doorward_oidc::params::Params::from_pairs(pairs.iter().copied()).to_query());
+        let body = body.map(|body| ("application/x-www-form-urlencoded", body));
+        self.deliver(method, path, body).await
+    }
+
+    /// Sends a body of any kind.
+    pub(crate) async fn deliver(&mut self, method: Method, path: &str, body: Option<(&str, String)>) -> Got {
         let mut request = Request::builder()
             .method(method)
             .uri(path)
             .header("host", "door.example.org");
-        if body.is_some() {
-            request = request.header("content-type", "application/x-www-form-urlencoded");
+        if let Some((kind, _)) = &body
+            && !kind.is_empty()
+        {
+            request = request.header("content-type", *kind);
         }
         if !self.cookies.is_empty() {
             let cookies: Vec<String> = self
@@ -113,7 +121,7 @@ impl Client {
             request = request.header(*name, value);
         }
         let mut request = request
-            .body(Body::from(body.unwrap_or_default()))
+            .body(Body::from(body.map_or_else(String::new, |(_, body)| body)))
             .expect("a request");
         request.extensions_mut().insert(ConnectInfo(self.peer));
         let response = self.router.clone().oneshot(request).await.expect("an answer");

@@ -7,6 +7,7 @@
     reason = "helpers outside the test functions fail the test too"
 )]
 
+mod app_auth;
 mod app_passwords;
 mod dpop;
 mod endings;

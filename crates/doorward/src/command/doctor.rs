@@ -200,7 +200,7 @@ fn look_at_disk(folder: &Path, findings: &mut Findings) {
 }
 
 async fn look_at_database(settings: &Settings, findings: &mut Findings) -> Result<()> {
-    let clock = ports::real(settings.outbound.private_networks).clock;
+    let clock = ports::real(settings.outbound.private_networks, None).clock;
     let now = clock.now();
     let database = open::database(settings)?;
     if let Some(file) = database.sqlite_path()

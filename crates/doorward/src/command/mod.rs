@@ -1,5 +1,6 @@
 //! The commands, one file per noun. Each reads its arguments, asks core and prints; none decides.
 
+pub(crate) mod app_auth;
 pub(crate) mod app_password;
 pub(crate) mod application;
 pub(crate) mod config;
@@ -70,6 +71,7 @@ pub(crate) fn run(typed: Typed, out: Out) -> Result<ExitCode> {
         Command::User(what) => user::run(what, desk).await,
         Command::Group(what) => group::run(what, desk).await,
         Command::Application(what) => application::run(*what, desk).await,
+        Command::AppAuth(what) => app_auth::run(what, desk).await,
         Command::Site(what) => site::run(what, desk).await,
         Command::Scope(what) => scope::run(what, desk).await,
         Command::Key(what) => key::run(what, desk).await,

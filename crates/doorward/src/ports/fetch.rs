@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use doorward_config::PrivateNetworks;
-use doorward_core::ports::{Boxed, Fetch, FetchError, Fetched};
+use doorward_core::ports::{Boxed, Call, Fetch, FetchError, Fetched};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder};
@@ -20,6 +20,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 const TOTAL: Duration = Duration::from_secs(10);
 /// Bytes of an answer to a POST that are read.
 const LARGEST_POST_ANSWER: usize = 16 * 1024;
+/// Bytes of a provider's answer that are read.
+const LARGEST_CALL_ANSWER: usize = 256 * 1024;
 /// Longest URL that is called.
 const LONGEST_URL: usize = 4096;
 
@@ -92,6 +94,23 @@ impl Fetch for HttpFetch {
         Box::pin(async move {
             let url = self.target(url)?;
             call(self.client()?.get(url), limit).await
+        })
+    }
+
+    fn call<'a>(&'a self, wanted: Call<'a>) -> Boxed<'a, Result<Fetched, FetchError>> {
+        Box::pin(async move {
+            let url = self.target(wanted.url)?;
+            let client = self.client()?;
+            let request = match wanted.form {
+                Some(form) => client.post(url).form(form),
+                None => client.get(url),
+            };
+            let request = request.header("accept", "application/json");
+            let request = match wanted.authorization {
+                Some(authorization) => request.header("authorization", authorization),
+                None => request,
+            };
+            call(request, LARGEST_CALL_ANSWER).await
         })
     }
 

@@ -2,11 +2,12 @@
 
 mod addresses;
 mod fetch;
+mod smtp;
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use doorward_config::PrivateNetworks;
+use doorward_config::{Mail, PrivateNetworks};
 use doorward_core::{Clock, Entropy, Ports};
 use doorward_domain::Timestamp;
 use doorward_web::Outbound;
@@ -14,11 +15,12 @@ use doorward_web::Outbound;
 use fetch::HttpFetch;
 
 /// The real ports. Nothing is opened or connected here.
-pub(crate) fn real(private_networks: PrivateNetworks) -> Ports {
+pub(crate) fn real(private_networks: PrivateNetworks, mail: Option<&Mail>) -> Ports {
     Ports {
         clock: Arc::new(SystemClock::start()),
         entropy: Arc::new(SystemEntropy),
         fetch: Arc::new(HttpFetch::new(private_networks)),
+        mailer: mail.map(|mail| Arc::new(smtp::Smtp::new(mail.clone())) as _),
     }
 }
 

@@ -1,0 +1,480 @@
+//! The door of an app, on the better-auth wire contract: transport rules, origins, limits, and the map of its calls.
+//!
+//! One function reads who calls ([`call::Call::caller`]); no call reads cookies or `Authorization` by itself.
+
+mod accounts;
+mod alias;
+mod call;
+mod check;
+mod email;
+mod fail;
+mod reset;
+mod session;
+mod user;
+mod wire;
+
+use axum::extract::{FromRequestParts, Request};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL,
+    CONTENT_TYPE, COOKIE, HOST, HeaderName, HeaderValue, LOCATION, ORIGIN, PRAGMA, REFERER, RETRY_AFTER,
+    VARY,
+};
+use http::{HeaderMap, Method, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+use doorward_core::app_auth::Door;
+use doorward_domain::app_auth::origin::{is_trusted, origin_of};
+use doorward_domain::app_auth::rate::rule_of;
+use doorward_oidc::params::Params;
+
+use crate::App;
+use crate::ask::Ask;
+use call::Call;
+use fail::Fail;
+
+/// Longest time that a body may take to arrive.
+const SLOWEST_BODY: Duration = Duration::from_secs(15);
+/// What scripts of trusted origins may read.
+const EXPOSED: &str = "set-auth-token, set-auth-jwt, set-ott, x-retry-after";
+
+/// What a call answers.
+enum Answer {
+    /// JSON; `null` is a body too.
+    Json(Value),
+    /// The browser is sent on, with 302.
+    Go(String),
+    /// A page.
+    Page(StatusCode, String),
+    /// JSON with another status.
+    Status(StatusCode, Value),
+}
+
+type Answered = Result<Answer, Fail>;
+
+/// Is there a door at this place? Then it answers, whatever the path.
+pub(crate) fn find(app: &App, headers: &HeaderMap, path: &str) -> Option<(Door, String)> {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    app.doorward.door_at(host, path)
+}
+
+/// Answers a call.
+pub(crate) async fn answer(app: App, request: Request, door: Door, path: String) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let method = parts.method.clone();
+    let Ok(ask) = Ask::from_request_parts(&mut parts, &app).await;
+    let origin = ask.origin().clone();
+    let doorward = app.doorward.clone();
+    let mut call = Call::new(doorward, door, path, method, ask.headers, origin);
+    let cors = cross_origin(&call);
+    if call.method == Method::OPTIONS {
+        return preflight(&call, cors);
+    }
+    if let Some(query) = ask.uri.query() {
+        call.query = pairs(query).unwrap_or(Value::Object(Map::new()));
+    }
+    let result = run(&mut call, &app, Request::from_parts(parts, body)).await;
+    respond(&call, result, cors)
+}
+
+/// The trusted origin that a script calls from.
+fn cross_origin(call: &Call) -> Option<String> {
+    let origin = call.headers.get(ORIGIN)?.to_str().ok()?;
+    let settings = call.door.settings();
+    is_trusted(origin, settings.origin(), &settings.trusted_origins).then(|| origin.to_owned())
+}
+
+fn share(headers: &mut HeaderMap, cors: Option<&str>) {
+    headers.append(VARY, HeaderValue::from_static("Origin"));
+    let Some(origin) = cors.and_then(|origin| HeaderValue::from_str(origin).ok()) else {
+        return;
+    };
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+}
+
+fn preflight(call: &Call, cors: Option<String>) -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let headers = response.headers_mut();
+    share(headers, cors.as_deref());
+    if cors.is_some() {
+        headers.insert(
+            ACCESS_CONTROL_ALLOW_METHODS,
+            HeaderValue::from_static("GET, POST"),
+        );
+        let wanted = call.headers.get("access-control-request-headers").cloned();
+        let allowed = wanted.unwrap_or_else(|| HeaderValue::from_static("content-type, authorization"));
+        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed);
+        headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    }
+    response
+}
+
+/// Pairs of a query or form as an object; the first of a name counts. `None` when it is too much or unreadable.
+fn pairs(text: &str) -> Option<Value> {
+    let params = Params::parse(text).ok()?;
+    let mut map = Map::new();
+    for (name, value) in params.iter() {
+        map.entry(name.to_owned())
+            .or_insert_with(|| Value::String(value.to_owned()));
+    }
+    Some(Value::Object(map))
+}
+
+/// Rules of transport, origin and number; then the call itself.
+async fn run(call: &mut Call, app: &App, request: Request) -> Answered {
+    let settings = call.door.settings().clone();
+    if !is_known(&call.method, &call.path) {
+        return Err(Fail::nothing());
+    }
+    if settings.rate_limit
+        && let Err(seconds) =
+            call.doorward
+                .door_allows(&call.door, &call.path, rule_of(&call.path), &call.origin)
+    {
+        return Err(Fail::too_often(seconds));
+    }
+    if call.method != Method::GET && !call.path.starts_with("/callback/") {
+        check_origin(call)?;
+    }
+    read_body(call, app, request).await?;
+    call.check_places()?;
+    route(call).await
+}
+
+/// Refuses scripts and forms of origins that are not trusted (contract section 3.1).
+fn check_origin(call: &Call) -> Result<(), Fail> {
+    let site = call.header("sec-fetch-site");
+    let own = call.door.settings().origin();
+    let validate = || {
+        let given = match call.header("origin") {
+            Some("null") if site == Some("same-origin") => Some(own.to_owned()),
+            Some("null") => None,
+            Some(origin) => Some(origin.to_owned()),
+            None => call.header("referer").and_then(origin_of).map(str::to_owned),
+        };
+        let Some(given) = given else {
+            return Err(Fail::code("MISSING_OR_NULL_ORIGIN"));
+        };
+        let patterns = &call.door.settings().trusted_origins;
+        if is_trusted(&given, own, patterns) {
+            return Ok(());
+        }
+        let shown: String = given.chars().take(200).collect();
+        tracing::info!(origin = shown, own, trusted = ?patterns, "a call came from an origin that the app does not trust");
+        Err(Fail::code("INVALID_ORIGIN"))
+    };
+    if call.headers.contains_key(COOKIE) {
+        return validate();
+    }
+    let guarded = [
+        "/sign-in/email",
+        "/sign-up/email",
+        "/sign-in/username",
+        "/sign-in/magic-link",
+        "/email-otp/send-verification-otp",
+        "/sign-in",
+        "/sign-up",
+    ];
+    if !guarded.contains(&call.path.as_str()) {
+        return Ok(());
+    }
+    if site == Some("cross-site") && call.header("sec-fetch-mode") == Some("navigate") {
+        return Err(Fail::code("CROSS_SITE_NAVIGATION_LOGIN_BLOCKED"));
+    }
+    let told = site.is_some() || call.headers.contains_key(ORIGIN) || call.headers.contains_key(REFERER);
+    if told { validate() } else { Ok(()) }
+}
+
+/// Reads the body within the limits of size, time and kind.
+async fn read_body(call: &mut Call, app: &App, request: Request) -> Result<(), Fail> {
+    if call.method == Method::GET {
+        return Ok(());
+    }
+    let kind = call.header("content-type").unwrap_or_default();
+    let kind = kind
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    let limited = Limited::new(request.into_body(), app.options.body_limit);
+    let Ok(collected) = tokio::time::timeout(SLOWEST_BODY, limited.collect()).await else {
+        return Err(Fail::said(
+            StatusCode::REQUEST_TIMEOUT,
+            "BAD_REQUEST",
+            "The body did not arrive in time",
+        ));
+    };
+    let bytes = match collected {
+        Ok(collected) => collected.to_bytes(),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+            return Err(Fail::said(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "PAYLOAD_TOO_LARGE",
+                "Payload too large",
+            ));
+        }
+        Err(_) => {
+            return Err(Fail::said(
+                StatusCode::BAD_REQUEST,
+                "BAD_REQUEST",
+                "The body ended early",
+            ));
+        }
+    };
+    if bytes.is_empty() && kind.is_empty() {
+        return Ok(());
+    }
+    let takes_forms = matches!(call.path.as_str(), "/sign-up/email" | "/sign-in/email")
+        || call.path.starts_with("/callback/");
+    let invalid = || {
+        Fail::said(
+            StatusCode::BAD_REQUEST,
+            "BAD_REQUEST",
+            "Invalid JSON in request body",
+        )
+    };
+    call.body = match kind.as_str() {
+        "application/json" if bytes.is_empty() => None,
+        "application/json" => Some(serde_json::from_slice(&bytes).map_err(|_| invalid())?),
+        "application/x-www-form-urlencoded" if takes_forms => {
+            let text = std::str::from_utf8(&bytes).map_err(|_| invalid())?;
+            Some(pairs(text).ok_or_else(invalid)?)
+        }
+        _ => {
+            let allowed = if takes_forms {
+                "application/json, application/x-www-form-urlencoded"
+            } else {
+                "application/json"
+            };
+            let shown: String = kind.chars().filter(|c| c.is_ascii_graphic()).take(100).collect();
+            let text = if shown.is_empty() {
+                format!("Content-Type is required. Allowed types: {allowed}")
+            } else {
+                format!("Content-Type \"{shown}\" is not allowed. Allowed types: {allowed}")
+            };
+            return Err(Fail::said(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "UNSUPPORTED_MEDIA_TYPE",
+                &text,
+            ));
+        }
+    };
+    Ok(())
+}
+
+/// Calls by method and path. Paths with a parameter are named by their beginning.
+const CALLS: &[(&str, &str)] = &[
+    ("GET", "/ok"),
+    ("GET", "/error"),
+    ("POST", "/sign-up/email"),
+    ("POST", "/sign-in/email"),
+    ("POST", "/sign-in/username"),
+    ("POST", "/is-username-available"),
+    ("POST", "/sign-out"),
+    ("GET", "/get-session"),
+    ("POST", "/get-session"),
+    ("POST", "/update-session"),
+    ("GET", "/list-sessions"),
+    ("POST", "/revoke-session"),
+    ("POST", "/revoke-sessions"),
+    ("POST", "/revoke-other-sessions"),
+    ("POST", "/update-user"),
+    ("POST", "/change-password"),
+    ("POST", "/verify-password"),
+    ("POST", "/request-password-reset"),
+    ("POST", "/forget-password"),
+    ("POST", "/reset-password"),
+    ("GET", "/reset-password/"),
+    ("GET", "/verify-email"),
+    ("POST", "/send-verification-email"),
+    ("POST", "/change-email"),
+    ("POST", "/delete-user"),
+    ("GET", "/delete-user/callback"),
+    ("GET", "/list-accounts"),
+    ("POST", "/unlink-account"),
+    ("GET", "/session"),
+    ("GET", "/profile"),
+    ("POST", "/sign-in"),
+    ("POST", "/sign-up"),
+];
+
+fn is_known(method: &Method, path: &str) -> bool {
+    let fits = |pattern: &str| match pattern.strip_suffix('/') {
+        Some(_) => path
+            .strip_prefix(pattern)
+            .is_some_and(|rest| !rest.is_empty() && !rest.contains('/')),
+        None => path == pattern,
+    };
+    CALLS
+        .iter()
+        .any(|(of, pattern)| *of == method.as_str() && fits(pattern))
+}
+
+async fn route(call: &mut Call) -> Answered {
+    let path = call.path.clone();
+    let get = call.method == Method::GET;
+    match (get, path.as_str()) {
+        (true, "/ok") => Ok(Answer::Json(json!({ "ok": true }))),
+        (true, "/error") => Ok(error_page(call)),
+        (false, "/sign-up/email" | "/sign-up") => email::sign_up(call).await,
+        (false, "/sign-in/email" | "/sign-in") => email::sign_in(call).await,
+        (false, "/sign-in/username") => email::sign_in_by_username(call).await,
+        (false, "/is-username-available") => email::is_username_available(call).await,
+        (false, "/sign-out") => session::sign_out(call).await,
+        (true, "/get-session") => session::get(call).await,
+        (false, "/get-session") => Err(Fail::code("METHOD_NOT_ALLOWED_DEFER_SESSION_REQUIRED")),
+        (false, "/update-session") => session::update(call).await,
+        (true, "/list-sessions") => session::list(call).await,
+        (false, "/revoke-session") => session::revoke(call).await,
+        (false, "/revoke-sessions") => session::revoke_all(call).await,
+        (false, "/revoke-other-sessions") => session::revoke_others(call).await,
+        (false, "/update-user") => user::update(call).await,
+        (false, "/change-password") => user::change_password(call).await,
+        (false, "/verify-password") => user::verify_password(call).await,
+        (false, "/change-email") => user::change_email(call).await,
+        (false, "/delete-user") => user::delete(call).await,
+        (true, "/delete-user/callback") => user::delete_callback(call).await,
+        (false, "/request-password-reset" | "/forget-password") => reset::request(call).await,
+        (false, "/reset-password") => reset::reset(call).await,
+        (true, "/verify-email") => reset::verify_email(call).await,
+        (false, "/send-verification-email") => reset::send_verification(call).await,
+        (true, "/list-accounts") => accounts::list(call).await,
+        (false, "/unlink-account") => accounts::unlink(call).await,
+        (true, "/session") => alias::session(call).await,
+        (true, "/profile") => alias::profile(call).await,
+        (true, path) => match path.strip_prefix("/reset-password/") {
+            Some(token) => reset::follow(call, token).await,
+            None => Err(Fail::nothing()),
+        },
+        _ => Err(Fail::nothing()),
+    }
+}
+
+/// What went wrong, for people; never more of the code than letters.
+fn error_page(call: &Call) -> Answer {
+    let code = call.asked("error").unwrap_or("UNKNOWN");
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_'-".contains(c);
+    let code = if !code.is_empty() && code.len() <= 200 && code.chars().all(plain) {
+        code
+    } else {
+        "UNKNOWN"
+    };
+    if let Some(page) = &call.door.settings().error_url {
+        return Answer::Go(with_query(page, &[("error", code)]));
+    }
+    let name = escape_html(&call.door.application.name);
+    let code = escape_html(code);
+    let html = format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
+         <title>Sign-in did not work</title></head><body><main><h1>Sign-in to {name} did not work</h1>\
+         <p>Go back to the application and try again. If it happens again, give this code to whoever runs it:</p>\
+         <p><code>{code}</code></p></main></body></html>"
+    );
+    Answer::Page(StatusCode::OK, html)
+}
+
+fn escape_html(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// A place with more in its query; what it had stays.
+fn with_query(place: &str, pairs: &[(&str, &str)]) -> String {
+    let (rest, fragment) = place
+        .split_once('#')
+        .map_or((place, None), |(rest, fragment)| (rest, Some(fragment)));
+    let mut text = rest.to_owned();
+    for (name, value) in pairs {
+        text.push(if text.contains('?') { '&' } else { '?' });
+        text.push_str(&format!("{name}={}", call::escape(value)));
+    }
+    if let Some(fragment) = fragment {
+        text.push('#');
+        text.push_str(fragment);
+    }
+    text
+}
+
+fn json_body(response: &mut Response, value: &Value) {
+    let body = if value.is_null() {
+        Bytes::from_static(b"null")
+    } else {
+        Bytes::from(value.to_string())
+    };
+    *response.body_mut() = body.into();
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+}
+
+fn respond(call: &Call, result: Answered, cors: Option<String>) -> Response {
+    let mut response = Response::default();
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    match result {
+        Ok(Answer::Json(value)) => json_body(&mut response, &value),
+        Ok(Answer::Status(status, value)) => {
+            *response.status_mut() = status;
+            json_body(&mut response, &value);
+        }
+        Ok(Answer::Go(place)) => {
+            *response.status_mut() = StatusCode::FOUND;
+            if let Ok(place) = HeaderValue::from_str(&place) {
+                response.headers_mut().insert(LOCATION, place);
+            }
+        }
+        Ok(Answer::Page(status, html)) => {
+            response = crate::reply::Reply::page(status, html, crate::reply::Forms::Here).into_response();
+        }
+        Err(fail) => failed(&mut response, fail, call),
+    }
+    call.write(response.headers_mut());
+    share(response.headers_mut(), cors.as_deref());
+    response
+}
+
+fn failed(response: &mut Response, fail: Fail, call: &Call) {
+    *response.status_mut() = fail.status;
+    let mut body = fail.body;
+    if let Some(fault) = fail.fault {
+        let incident = call.doorward.incident();
+        tracing::error!(
+            incident,
+            fault,
+            path = call.path,
+            "a call to an app's door failed"
+        );
+        if let Some(Value::Object(fields)) = &mut body {
+            fields.insert("errorId".to_owned(), Value::String(incident));
+        }
+    }
+    if let Some(seconds) = fail
+        .retry_after
+        .and_then(|seconds| HeaderValue::from_str(&seconds.to_string()).ok())
+    {
+        let headers = response.headers_mut();
+        headers.insert(HeaderName::from_static("x-retry-after"), seconds.clone());
+        headers.insert(RETRY_AFTER, seconds);
+    }
+    if let Some(body) = body {
+        json_body(response, &body);
+    }
+}

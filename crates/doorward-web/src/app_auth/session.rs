@@ -1,0 +1,109 @@
+//! Sessions of an app (contract section 1.4).
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use doorward_core::app_auth::people::Remember;
+use doorward_core::app_auth::sessions::Ending;
+
+use super::call::{Call, Caller, Gate};
+use super::check::Check;
+use super::fail::Fail;
+use super::{Answer, Answered, wire};
+
+pub(super) fn pair(
+    call: &Call,
+    caller: &Caller,
+    session: Option<&doorward_domain::session::Session>,
+) -> Value {
+    let session = session.unwrap_or(&caller.visit.session);
+    json!({
+        "session": wire::session(session, &caller.token),
+        "user": wire::user(&caller.visit.person.user, &call.door, call.now()),
+    })
+}
+
+pub(super) async fn get(call: &mut Call) -> Answered {
+    let Some(caller) = call.caller(true).await? else {
+        let name = call.cookie_name("session_token");
+        // A genuine cookie of a session that is gone is of no more use.
+        if call.signed(&name)?.is_some() {
+            call.clear_session();
+        }
+        return Ok(Answer::Json(Value::Null));
+    };
+    let wants_rest = call.asked("disableRefresh").is_some_and(|text| !text.is_empty());
+    if !wants_rest && call.door.is_due(&caller.visit.session, call.now()) && !call.was_short()? {
+        let doorward = call.doorward.clone();
+        let Some(session) = doorward.app_extend(&call.door, &caller.visit.session).await? else {
+            call.clear_session();
+            return Ok(Answer::Json(Value::Null));
+        };
+        call.keep_session(&caller.token, Remember::Yes)?;
+        return Ok(Answer::Json(pair(call, &caller, Some(&session))));
+    }
+    Ok(Answer::Json(pair(call, &caller, None)))
+}
+
+pub(super) async fn update(call: &mut Call) -> Answered {
+    call.require(Gate::Session).await?;
+    // No app declares further fields of sessions.
+    Err(Fail::plain(StatusCode::BAD_REQUEST, "No fields to update"))
+}
+
+pub(super) async fn sign_out(call: &mut Call) -> Answered {
+    if let Some(caller) = call.caller(true).await? {
+        call.doorward.app_sign_out(&caller.visit, &call.origin).await?;
+    }
+    call.clear_session();
+    Ok(Answer::Json(json!({ "success": true })))
+}
+
+pub(super) async fn list(call: &mut Call) -> Answered {
+    let caller = call.require(Gate::Fresh).await?;
+    let sessions = call
+        .doorward
+        .app_sessions(&call.door, caller.visit.person.user.id)
+        .await?;
+    let list: Vec<Value> = sessions
+        .iter()
+        .map(|session| {
+            let handle = session.app.as_ref().map_or("", |app| app.handle.as_str());
+            let own = session.id == caller.visit.session.id;
+            wire::session(session, if own { &caller.token } else { handle })
+        })
+        .collect();
+    Ok(Answer::Json(Value::Array(list)))
+}
+
+pub(super) async fn revoke(call: &mut Call) -> Answered {
+    let body = call.body.clone();
+    let mut check = Check::new("body", body.as_ref());
+    let token = check.text("token");
+    check.done()?;
+    let caller = call.require(Gate::Sensitive).await?;
+    let user = caller.visit.person.user.id;
+    call.doorward
+        .app_end(&call.door, user, Ending::Named(token), &call.origin)
+        .await?;
+    Ok(Answer::Json(json!({ "status": true })))
+}
+
+pub(super) async fn revoke_all(call: &mut Call) -> Answered {
+    let caller = call.require(Gate::Sensitive).await?;
+    let user = caller.visit.person.user.id;
+    call.doorward
+        .app_end(&call.door, user, Ending::All, &call.origin)
+        .await?;
+    Ok(Answer::Json(json!({ "status": true })))
+}
+
+pub(super) async fn revoke_others(call: &mut Call) -> Answered {
+    let caller = call.require(Gate::Sensitive).await?;
+    let user = caller.visit.person.user.id;
+    let others = Ending::Others(caller.visit.session.id);
+    call.doorward
+        .app_end(&call.door, user, others, &call.origin)
+        .await?;
+    Ok(Answer::Json(json!({ "status": true })))
+}
