@@ -285,6 +285,11 @@ impl Doorward {
             .map_err(|_| bad_client("the JWT is not signed with a key of jwks_uri").into())
     }
 
+    /// Keys of a provider that people sign in with.
+    pub(crate) async fn provider_keys(&self, url: &str, outdated: bool) -> Result<JwkSet> {
+        Ok(self.client_keys(url, outdated).await?.set.clone())
+    }
+
     async fn client_keys(&self, url: &str, outdated: bool) -> Result<Arc<FetchedSet>> {
         let source = self.inner.fetched_keys.source(url);
         if let Some(known) = source.known(outdated, self.now()) {

@@ -39,6 +39,12 @@ pub fn verify<'t>(text: &'t str, secrets: &[impl AsRef<str>]) -> Option<&'t str>
         .then_some(value)
 }
 
+/// Base64 (RFC 4648 section 4) with padding.
+#[must_use]
+pub fn base64(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
 /// HMAC-SHA256 (RFC 2104).
 #[must_use]
 pub fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {

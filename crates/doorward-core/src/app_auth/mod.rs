@@ -9,6 +9,7 @@ pub mod people;
 pub mod proofs;
 pub mod sessions;
 pub mod settings;
+pub mod social;
 
 use quick_cache::sync::Cache;
 use std::collections::HashMap;

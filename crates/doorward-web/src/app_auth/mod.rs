@@ -10,6 +10,7 @@ mod email;
 mod fail;
 mod reset;
 mod session;
+mod social;
 mod user;
 mod wire;
 
@@ -28,6 +29,7 @@ use serde_json::{Map, Value, json};
 use std::time::Duration;
 
 use doorward_core::app_auth::Door;
+use doorward_core::app_auth::social::Dialect;
 use doorward_domain::app_auth::origin::{is_trusted, origin_of};
 use doorward_domain::app_auth::rate::rule_of;
 use doorward_oidc::params::Params;
@@ -299,6 +301,16 @@ const CALLS: &[(&str, &str)] = &[
     ("GET", "/delete-user/callback"),
     ("GET", "/list-accounts"),
     ("POST", "/unlink-account"),
+    ("POST", "/sign-in/social"),
+    ("POST", "/sign-in/oauth2"),
+    ("GET", "/callback/"),
+    ("POST", "/callback/"),
+    ("GET", "/oauth2/callback/"),
+    ("POST", "/link-social"),
+    ("POST", "/oauth2/link"),
+    ("POST", "/get-access-token"),
+    ("POST", "/refresh-token"),
+    ("GET", "/account-info"),
     ("GET", "/session"),
     ("GET", "/profile"),
     ("POST", "/sign-in"),
@@ -347,13 +359,27 @@ async fn route(call: &mut Call) -> Answered {
         (false, "/send-verification-email") => reset::send_verification(call).await,
         (true, "/list-accounts") => accounts::list(call).await,
         (false, "/unlink-account") => accounts::unlink(call).await,
+        (false, "/sign-in/social") => social::sign_in(call).await,
+        (false, "/sign-in/oauth2") => social::sign_in_old(call).await,
+        (false, "/link-social") => social::link(call).await,
+        (false, "/oauth2/link") => social::link_old(call).await,
+        (false, "/get-access-token") => social::access_token(call).await,
+        (false, "/refresh-token") => social::refresh_token(call).await,
+        (true, "/account-info") => social::account_info(call).await,
         (true, "/session") => alias::session(call).await,
         (true, "/profile") => alias::profile(call).await,
-        (true, path) => match path.strip_prefix("/reset-password/") {
-            Some(token) => reset::follow(call, token).await,
-            None => Err(Fail::nothing()),
-        },
-        _ => Err(Fail::nothing()),
+        (get, path) => {
+            if let Some(provider) = path.strip_prefix("/oauth2/callback/") {
+                return social::callback(call, provider, Dialect::Old).await;
+            }
+            if let Some(provider) = path.strip_prefix("/callback/") {
+                return social::callback(call, provider, Dialect::New).await;
+            }
+            match path.strip_prefix("/reset-password/") {
+                Some(token) if get => reset::follow(call, token).await,
+                _ => Err(Fail::nothing()),
+            }
+        }
     }
 }
 

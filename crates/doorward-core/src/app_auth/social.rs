@@ -1,0 +1,795 @@
+//! Signing in at another provider: OpenID Connect or plain OAuth 2, for an app's own pages (contract sections 1.5 and 4.4).
+//!
+//! Everything about a flow is in one sealed row that is used once; its name travels as `state`, and a signed cookie ties it to the browser.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use doorward_crypto::jose::{self, Algorithm};
+use doorward_crypto::token;
+use doorward_domain::app_auth::{Account, Provider, ProviderTokens};
+use doorward_domain::user::User;
+use doorward_domain::{Lifetime, Reason, Timestamp, UserId};
+use doorward_oidc::params::Params;
+
+use crate::app_auth::people::{Newcomer, Remember};
+use crate::app_auth::{AppError, AppResult, Door};
+use crate::events::About;
+use crate::ports::Call;
+use crate::sessions::Issued;
+use crate::{Doorward, Origin};
+
+const FLOW: &str = "auth-state";
+/// A flow may take this long.
+const LONGEST_FLOW: Lifetime = Lifetime::from_minutes(10);
+/// A provider's document is kept this long.
+const KEEP_DOCUMENT: Lifetime = Lifetime::from_minutes(10);
+/// Clocks may differ by this much.
+const LEEWAY: i64 = 60;
+const LARGEST_DOCUMENT: usize = 256 * 1024;
+/// Longest ID token that is looked at.
+const LONGEST_TOKEN: usize = 32 * 1024;
+const ACCEPTED: [Algorithm; 9] = [
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::PS512,
+    Algorithm::ES256,
+    Algorithm::ES384,
+    Algorithm::EdDSA,
+];
+
+/// Which routes a flow began at: names of errors and the redirect URI differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Dialect {
+    /// `/sign-in/social` and `/callback/…` (1.7).
+    New,
+    /// `/sign-in/oauth2` and `/oauth2/callback/…` (1.6 and older).
+    Old,
+}
+
+impl Dialect {
+    /// The code of an error in this dialect.
+    #[must_use]
+    pub fn code(self, code: &str) -> &str {
+        match (self, code) {
+            (Self::Old, "no_code") => "oAuth_code_missing",
+            (Self::Old, "invalid_code") => "oauth_code_verification_failed",
+            (Self::Old, "unable_to_get_user_info") => "user_info_is_missing",
+            (Self::Old, "email_not_found") => "email_is_missing",
+            (Self::Old, "email_does_not_match") => "email_doesn't_match",
+            (_, other) => other,
+        }
+    }
+}
+
+/// Somebody who links an account to the own person.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Link {
+    /// Who.
+    pub user: UserId,
+}
+
+/// What a flow is about.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Flow {
+    /// Provider.
+    pub provider: String,
+    /// Where it began.
+    pub dialect: Dialect,
+    /// Where the browser goes at the end.
+    pub callback: Option<String>,
+    /// The same for somebody new.
+    pub new_user: Option<String>,
+    /// The same when it fails.
+    pub error: Option<String>,
+    /// The call asks for an account to be made.
+    pub request_sign_up: bool,
+    /// An account is linked instead of signing in.
+    pub link: Option<Link>,
+    /// Further scopes.
+    pub scopes: Vec<String>,
+    /// `login_hint`.
+    pub login_hint: Option<String>,
+    /// Is the session to be kept when the browser is closed?
+    pub short: bool,
+    #[serde(default)]
+    verifier: String,
+    #[serde(default)]
+    nonce: Option<String>,
+    #[serde(default)]
+    redirect_uri: String,
+}
+
+impl Flow {
+    /// A flow at a provider, with nothing else said.
+    #[must_use]
+    pub fn new(provider: &str, dialect: Dialect) -> Self {
+        Self {
+            provider: provider.to_owned(),
+            dialect,
+            callback: None,
+            new_user: None,
+            error: None,
+            request_sign_up: false,
+            link: None,
+            scopes: Vec::new(),
+            login_hint: None,
+            short: false,
+            verifier: String::new(),
+            nonce: None,
+            redirect_uri: String::new(),
+        }
+    }
+}
+
+/// What a provider sent the browser back with.
+#[derive(Clone, Debug, Default)]
+pub struct Returned {
+    /// `code`.
+    pub code: Option<String>,
+    /// `state`.
+    pub state: Option<String>,
+    /// `error`.
+    pub error: Option<String>,
+    /// `error_description`.
+    pub description: Option<String>,
+    /// `iss` (RFC 9207).
+    pub issuer: Option<String>,
+}
+
+/// How a flow ended.
+#[derive(Debug)]
+pub enum Finished {
+    /// Somebody is signed in.
+    Entered {
+        /// The session.
+        issued: Box<Issued>,
+        /// How long it is kept.
+        remember: Remember,
+        /// Where the browser goes.
+        place: Option<String>,
+    },
+    /// An account was linked.
+    Linked {
+        /// Where the browser goes.
+        place: Option<String>,
+    },
+    /// It failed.
+    Failed {
+        /// The app's page for it.
+        place: Option<String>,
+        /// Code.
+        code: String,
+        /// What the provider said.
+        description: Option<String>,
+    },
+}
+
+/// A provider's document.
+#[derive(Clone, Debug, Default)]
+struct Document {
+    issuer: Option<String>,
+    authorization: String,
+    token: String,
+    userinfo: Option<String>,
+    jwks: Option<String>,
+    says_issuer: bool,
+}
+
+/// Documents by URL.
+#[derive(Default)]
+pub(crate) struct Documents(Mutex<HashMap<String, (Timestamp, Arc<Document>)>>);
+
+const MOST_DOCUMENTS: usize = 500;
+
+/// Who somebody is at a provider.
+struct Profile {
+    account: String,
+    email: Option<String>,
+    verified: bool,
+    name: String,
+    image: Option<String>,
+    claims: Map<String, Value>,
+}
+
+fn text_of<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
+    claims.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
+}
+
+fn profile_of(claims: Map<String, Value>) -> Option<Profile> {
+    let account = match claims.get("sub").or_else(|| claims.get("id"))? {
+        Value::String(text) if !text.is_empty() && text.len() <= 600 => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    let verified = matches!(claims.get("email_verified"), Some(Value::Bool(true)));
+    let verified = verified || text_of(&claims, "email_verified") == Some("true");
+    Some(Profile {
+        account,
+        email: text_of(&claims, "email").map(str::to_lowercase),
+        verified,
+        name: text_of(&claims, "name")
+            .or_else(|| text_of(&claims, "preferred_username"))
+            .unwrap_or_default()
+            .to_owned(),
+        image: text_of(&claims, "picture").filter(|url| url.len() <= 2048).map(str::to_owned),
+        claims,
+    })
+}
+
+impl Doorward {
+    /// A provider of a door.
+    ///
+    /// # Errors
+    /// `PROVIDER_NOT_FOUND`.
+    fn provider<'d>(&self, door: &'d Door, id: &str) -> AppResult<&'d Provider> {
+        door.settings().provider(id).ok_or(AppError::Code("PROVIDER_NOT_FOUND"))
+    }
+
+    async fn document(&self, provider: &Provider) -> AppResult<Arc<Document>> {
+        let broken = || AppError::Code("INVALID_OAUTH_CONFIGURATION");
+        if let (Some(authorization), Some(token)) = (&provider.authorization_url, &provider.token_url) {
+            return Ok(Arc::new(Document {
+                issuer: provider.issuer.clone(),
+                authorization: authorization.clone(),
+                token: token.clone(),
+                userinfo: provider.userinfo_url.clone(),
+                jwks: None,
+                says_issuer: false,
+            }));
+        }
+        let url = match (&provider.discovery_url, &provider.issuer) {
+            (Some(url), _) => url.clone(),
+            (None, Some(issuer)) => {
+                let base = issuer.strip_suffix('/').unwrap_or(issuer);
+                format!("{base}/.well-known/openid-configuration")
+            }
+            (None, None) => return Err(broken()),
+        };
+        let now = self.now();
+        let known = self.inner.providers.0.lock().ok().and_then(|known| known.get(&url).cloned());
+        if let Some((at, document)) = &known
+            && now < at.plus(KEEP_DOCUMENT)
+        {
+            return Ok(Arc::clone(document));
+        }
+        let fetched = self.inner.ports.fetch.get(&url, LARGEST_DOCUMENT).await;
+        let read = fetched.ok().filter(|fetched| fetched.status == 200);
+        let read = read.and_then(|fetched| serde_json::from_slice::<Map<String, Value>>(&fetched.body).ok());
+        let Some(read) = read else {
+            // What was good a while ago is better than nobody signing in.
+            tracing::warn!(url, provider = provider.id, "the provider's document cannot be read");
+            return known.map(|(_, document)| document).ok_or_else(broken);
+        };
+        let field = |name: &str| text_of(&read, name).map(str::to_owned);
+        if let Some(wanted) = &provider.issuer
+            && field("issuer").as_ref() != Some(wanted)
+        {
+            let found = field("issuer").unwrap_or_default();
+            tracing::warn!(wanted, found, provider = provider.id, "the provider's document names another issuer; mind a slash at the end");
+            return Err(broken());
+        }
+        let document = Arc::new(Document {
+            issuer: field("issuer"),
+            authorization: field("authorization_endpoint").ok_or_else(broken)?,
+            token: field("token_endpoint").ok_or_else(broken)?,
+            userinfo: field("userinfo_endpoint"),
+            jwks: field("jwks_uri"),
+            says_issuer: read.get("authorization_response_iss_parameter_supported") == Some(&Value::Bool(true)),
+        });
+        if let Ok(mut known) = self.inner.providers.0.lock() {
+            if known.len() >= MOST_DOCUMENTS {
+                known.clear();
+            }
+            known.insert(url, (now, Arc::clone(&document)));
+        }
+        Ok(document)
+    }
+
+    /// Begins a flow: gives the URL that the browser goes to, and the `state` that its cookie holds.
+    ///
+    /// # Errors
+    /// `PROVIDER_NOT_FOUND`, `INVALID_OAUTH_CONFIGURATION`.
+    pub async fn app_begin(&self, door: &Door, mut flow: Flow) -> AppResult<(String, String)> {
+        let provider = self.provider(door, &flow.provider)?.clone();
+        let document = self.document(&provider).await?;
+        let state = self.random_name::<32>();
+        flow.verifier = self.random_name::<128>();
+        let callback = match flow.dialect {
+            Dialect::New => "callback",
+            Dialect::Old => "oauth2/callback",
+        };
+        flow.redirect_uri = format!("{}/{callback}/{}", door.url(), provider.id);
+        let mut scopes = flow.scopes.clone();
+        let openid = document.jwks.is_some() && !provider.scopes.iter().any(|scope| scope == "openid");
+        let configured = provider.scopes.iter().cloned();
+        scopes.extend(openid.then(|| "openid".to_owned()).into_iter().chain(configured));
+        let mut seen = std::collections::HashSet::new();
+        scopes.retain(|scope| seen.insert(scope.clone()));
+        let scope = scopes.join(" ");
+        let challenge = token::pkce_s256(&flow.verifier);
+        let mut pairs = vec![
+            ("response_type", "code".to_owned()),
+            ("client_id", provider.client_id.clone()),
+            ("state", state.clone()),
+            ("scope", scope),
+            ("redirect_uri", flow.redirect_uri.clone()),
+        ];
+        if document.jwks.is_some() {
+            let nonce = self.random_name::<32>();
+            pairs.push(("nonce", nonce.clone()));
+            flow.nonce = Some(nonce);
+        }
+        if provider.pkce {
+            pairs.push(("code_challenge_method", "S256".to_owned()));
+            pairs.push(("code_challenge", challenge));
+        } else {
+            flow.verifier.clear();
+        }
+        if let Some(prompt) = &provider.prompt {
+            pairs.push(("prompt", prompt.clone()));
+        }
+        if let Some(hint) = &flow.login_hint {
+            pairs.push(("login_hint", hint.clone()));
+        }
+        let query = Params::from_pairs(pairs).to_query();
+        let mark = if document.authorization.contains('?') { '&' } else { '?' };
+        let url = format!("{}{mark}{query}", document.authorization);
+        tracing::info!(app = door.application.slug, provider = provider.id, callback = flow.callback, "a sign-in at a provider begins");
+        self.keep_proof(door, (FLOW, &state), None, &flow, LONGEST_FLOW).await?;
+        Ok((url, state))
+    }
+
+    /// Ends a flow. `cookie` is what the browser's signed state cookie holds.
+    ///
+    /// # Errors
+    /// `Fault` when the database is away; everything else is told as [`Finished::Failed`].
+    pub async fn app_finish(
+        &self,
+        door: &Door,
+        provider: &str,
+        dialect: Dialect,
+        returned: &Returned,
+        cookie: Option<&str>,
+        origin: &Origin,
+    ) -> AppResult<Finished> {
+        let failed = |flow: Option<&Flow>, code: &str, description: Option<String>| {
+            let spoken = flow.map_or(dialect, |flow| flow.dialect);
+            tracing::info!(app = door.application.slug, provider, code, "a sign-in at a provider failed");
+            Finished::Failed {
+                place: flow.and_then(|flow| flow.error.clone()),
+                code: spoken.code(code).to_owned(),
+                description,
+            }
+        };
+        let Some(state) = returned.state.as_deref().filter(|state| !state.is_empty()) else {
+            return Ok(failed(None, "state_not_found", None));
+        };
+        let Some(seen) = self.see_proof::<Flow>(door, FLOW, state).await? else {
+            return Ok(failed(None, "state_mismatch", None));
+        };
+        let flow = seen.content;
+        // Another browser cannot use the flow up either.
+        if cookie != Some(state) || flow.provider != provider {
+            let why = if cookie.is_none() { "the browser sent no state cookie" } else { "the browser's state is another flow's" };
+            tracing::info!(app = door.application.slug, provider, why, "a flow does not fit the browser");
+            return Ok(failed(Some(&flow), "state_mismatch", None));
+        }
+        let taken = self.use_proof::<Flow>(door, FLOW, state).await?;
+        if taken.is_none_or(|taken| taken.late) {
+            return Ok(failed(Some(&flow), "state_mismatch", None));
+        }
+        if let Some(error) = returned.error.as_deref().filter(|error| !error.is_empty()) {
+            let error: String = error.chars().take(200).collect();
+            let description = returned.description.as_ref().map(|text| text.chars().take(500).collect());
+            return Ok(failed(Some(&flow), &error, description));
+        }
+        let Some(code) = returned.code.as_deref().filter(|code| !code.is_empty()) else {
+            return Ok(failed(Some(&flow), "no_code", None));
+        };
+        let Some(settings) = door.settings().provider(provider) else {
+            return Ok(failed(Some(&flow), "oauth_provider_not_found", None));
+        };
+        let document = match self.document(settings).await {
+            Ok(document) => document,
+            Err(AppError::Code(_)) => return Ok(failed(Some(&flow), "invalid_code", None)),
+            Err(other) => return Err(other),
+        };
+        // RFC 9207: a code that another issuer made is not taken to this one.
+        match (&returned.issuer, &document.issuer) {
+            (Some(given), Some(wanted)) if given != wanted => return Ok(failed(Some(&flow), "issuer_mismatch", None)),
+            (None, Some(_)) if document.says_issuer => return Ok(failed(Some(&flow), "issuer_missing", None)),
+            _ => {}
+        }
+        let Some(answer) = self.exchange_code(settings, &document, &flow, code).await else {
+            return Ok(failed(Some(&flow), "invalid_code", None));
+        };
+        let Some(profile) = self.profile_at(settings, &document, &flow, &answer).await else {
+            return Ok(failed(Some(&flow), "unable_to_get_user_info", None));
+        };
+        let now = self.now();
+        let tokens = tokens_of(&answer, now);
+        let scope = text_of(&answer, "scope").map_or_else(|| settings.scopes.join(","), |scope| scope.split(' ').collect::<Vec<_>>().join(","));
+        if profile.email.is_none() && flow.link.is_none() {
+            let about = About {
+                application: Some(door.application.id),
+                details: serde_json::json!({ "provider": provider, "subject": profile.account, "problem": "the provider gave no e-mail address" }),
+                ..About::default()
+            };
+            self.refuse("app_sign_in", Reason::CredentialRefused, about, origin).await;
+            return Ok(failed(Some(&flow), "email_not_found", None));
+        }
+        let entered = match &flow.link {
+            Some(link) => self.link_account(door, settings, link.user, &profile, &scope, &tokens).await.map(|()| None),
+            None => self.enter_with(door, settings, &flow, &profile, &scope, &tokens, origin).await.map(Some),
+        };
+        match entered {
+            Ok(None) => Ok(Finished::Linked { place: flow.callback }),
+            Ok(Some((issued, new))) => {
+                let place = if new { flow.new_user.or(flow.callback) } else { flow.callback };
+                let remember = if flow.short { Remember::No } else { Remember::Yes };
+                Ok(Finished::Entered {
+                    issued: Box::new(issued),
+                    remember,
+                    place,
+                })
+            }
+            Err(AppError::Code(code)) => {
+                let code = match code {
+                    "BANNED_USER" => "banned",
+                    "USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL" => "unable_to_create_user",
+                    "INVALID_EMAIL" => "email_not_found",
+                    other => other,
+                };
+                Ok(failed(Some(&flow), code, None))
+            }
+            Err(AppError::Core(crate::Error::Refused(_))) => Ok(failed(Some(&flow), "unable_to_create_session", None)),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// A call with the client's authentication.
+    async fn ask_token(&self, provider: &Provider, url: &str, mut form: Vec<(&str, &str)>) -> Option<Map<String, Value>> {
+        let secret = self.provider_secret(provider);
+        let mut authorization = None;
+        match &secret {
+            Some(secret) if !provider.secret_in_form => {
+                // RFC 6749 section 2.3.1: both parts are form-encoded first.
+                let encode = |text: &str| {
+                    let query = Params::from_pairs([("", text)]).to_query();
+                    query.strip_prefix('=').unwrap_or(&query).to_owned()
+                };
+                let pair = format!("{}:{}", encode(&provider.client_id), encode(secret.expose()));
+                authorization = Some(format!("Basic {}", doorward_crypto::signed::base64(pair.as_bytes())));
+            }
+            Some(secret) => {
+                form.push(("client_id", &provider.client_id));
+                form.push(("client_secret", secret.expose()));
+            }
+            None => form.push(("client_id", &provider.client_id)),
+        }
+        let call = Call {
+            form: Some(&form),
+            url,
+            authorization: authorization.as_deref(),
+        };
+        match self.inner.ports.fetch.call(call).await {
+            Ok(answer) if answer.status == 200 => serde_json::from_slice(&answer.body).ok(),
+            Ok(answer) => {
+                let told = serde_json::from_slice::<Map<String, Value>>(&answer.body).ok();
+                let error = told.as_ref().and_then(|told| text_of(told, "error")).unwrap_or("no error code").to_owned();
+                tracing::warn!(provider = provider.id, status = answer.status, error, "the provider's token endpoint refused");
+                None
+            }
+            Err(error) => {
+                tracing::warn!(provider = provider.id, %error, "the provider's token endpoint does not answer");
+                None
+            }
+        }
+    }
+
+    async fn exchange_code(&self, provider: &Provider, document: &Document, flow: &Flow, code: &str) -> Option<Map<String, Value>> {
+        let mut form = vec![
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", flow.redirect_uri.as_str()),
+        ];
+        if !flow.verifier.is_empty() {
+            form.push(("code_verifier", &flow.verifier));
+        }
+        self.ask_token(provider, &document.token, form).await
+    }
+
+    /// Claims of a verified ID token (OpenID Connect Core section 3.1.3.7).
+    async fn id_claims(&self, provider: &Provider, document: &Document, nonce: Option<&str>, text: &str) -> Option<Map<String, Value>> {
+        let jwks = document.jwks.as_deref()?;
+        let unverified = jose::parse_compact(text, LONGEST_TOKEN).ok()?;
+        let mut claims = None;
+        for outdated in [false, true] {
+            let Ok(keys) = self.provider_keys(jwks, outdated).await else { continue };
+            if let Ok(bytes) = unverified.verify_with_set(&keys, &ACCEPTED) {
+                claims = serde_json::from_slice::<Map<String, Value>>(&bytes).ok();
+                break;
+            }
+        }
+        let claims = claims?;
+        let now = self.now().seconds();
+        let issuer_fits = document.issuer.as_deref().is_none_or(|issuer| text_of(&claims, "iss") == Some(issuer));
+        let for_us = match claims.get("aud") {
+            Some(Value::String(one)) => *one == provider.client_id,
+            Some(Value::Array(list)) => {
+                let named = list.iter().any(|one| one.as_str() == Some(provider.client_id.as_str()));
+                named && (list.len() == 1 || text_of(&claims, "azp") == Some(provider.client_id.as_str()))
+            }
+            _ => false,
+        };
+        let lives = claims.get("exp").and_then(Value::as_i64).is_some_and(|exp| now < exp + LEEWAY);
+        let nonce_fits = nonce.is_none_or(|nonce| text_of(&claims, "nonce") == Some(nonce));
+        if issuer_fits && for_us && lives && nonce_fits {
+            return Some(claims);
+        }
+        tracing::warn!(provider = provider.id, issuer_fits, for_us, lives, nonce_fits, "an ID token does not hold");
+        None
+    }
+
+    async fn claims_at(&self, document: &Document, access: &str) -> Option<Map<String, Value>> {
+        let authorization = format!("Bearer {access}");
+        let call = Call {
+            form: None,
+            url: document.userinfo.as_deref()?,
+            authorization: Some(&authorization),
+        };
+        let answer = self.inner.ports.fetch.call(call).await.ok()?;
+        if answer.status != 200 {
+            return None;
+        }
+        serde_json::from_slice(&answer.body).ok()
+    }
+
+    async fn profile_at(&self, provider: &Provider, document: &Document, flow: &Flow, answer: &Map<String, Value>) -> Option<Profile> {
+        let access = text_of(answer, "access_token");
+        let mut claims = Map::new();
+        if let (Some(id_token), true) = (text_of(answer, "id_token"), document.jwks.is_some()) {
+            claims = self.id_claims(provider, document, flow.nonce.as_deref(), id_token).await?;
+        }
+        if !claims.contains_key("email") && let Some(access) = access {
+            match self.claims_at(document, access).await {
+                // Section 5.3.2 of OpenID Connect Core: another subject is another person.
+                Some(more) if !claims.contains_key("sub") || more.get("sub") == claims.get("sub") => {
+                    for (name, value) in more {
+                        claims.entry(name).or_insert(value);
+                    }
+                }
+                Some(_) => return None,
+                None if claims.is_empty() => return None,
+                None => {}
+            }
+        }
+        profile_of(claims)
+    }
+
+    /// Signs in who an account at a provider belongs to, or makes somebody (section 4.4). Gives the session and whether somebody was made.
+    #[expect(clippy::too_many_arguments, reason = "each is one thing that decides")]
+    async fn enter_with(
+        &self,
+        door: &Door,
+        provider: &Provider,
+        flow: &Flow,
+        profile: &Profile,
+        scope: &str,
+        tokens: &ProviderTokens,
+        origin: &Origin,
+    ) -> AppResult<(Issued, bool)> {
+        let now = self.now();
+        let settings = door.settings();
+        let email = profile.email.clone().unwrap_or_default();
+        let remember = if flow.short { Remember::No } else { Remember::Yes };
+        let tx = self.store()?.begin().await?;
+        let known = tx.account(door.application.id, &provider.id, &profile.account).await?;
+        let (user, new) = match known {
+            Some(mut account) => {
+                account.tokens = self.seal_tokens(account.id, tokens)?;
+                scope.clone_into(&mut account.scope);
+                account.updated_at = now;
+                tx.save_account(&account).await?;
+                (account.user, false)
+            }
+            None => {
+                let same = tx.user_by_email(&email).await?.filter(User::is_usable);
+                let (user, new) = match same {
+                    Some(user) => {
+                        let linking = settings.linking;
+                        let believed = provider.trusted || profile.verified;
+                        let local = !linking.local_verified || user.email_verified_at.is_some();
+                        if !linking.enabled || !linking.implicit || !believed || !local {
+                            return Err(AppError::Code("account_not_linked"));
+                        }
+                        (user.id, false)
+                    }
+                    None => {
+                        if provider.closed || (provider.explicit_sign_up && !flow.request_sign_up) {
+                            return Err(AppError::Code("signup_disabled"));
+                        }
+                        let newcomer = Newcomer {
+                            name: profile.name.clone(),
+                            email,
+                            verified: profile.verified,
+                            image: profile.image.clone(),
+                            username: None,
+                        };
+                        let person = self.add_newcomer(&tx, door, &newcomer, None, origin).await?;
+                        (person.user.id, true)
+                    }
+                };
+                self.add_account(&tx, door, &provider.id, user, profile, scope, tokens, now).await?;
+                (user, new)
+            }
+        };
+        if provider.overrides && !new {
+            let (name, image) = (profile.name.clone(), profile.image.clone());
+            self.change_user_in(&tx, user, "profile of a provider", origin, move |user| {
+                if let Some(name) = crate::app_auth::people::clean_name(&name) {
+                    user.name = name;
+                }
+                user.app.image = image.or(user.app.image.take());
+                Ok(())
+            })
+            .await?;
+        }
+        let (_, issued) = self.enter_by(&tx, door, user, &["fed"], remember, origin).await?;
+        tx.commit().await?;
+        if provider.overrides {
+            self.inner.sessions.forget(&user.to_string());
+        }
+        Ok((issued, new))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the columns of a row")]
+    async fn add_account(
+        &self,
+        tx: &doorward_store::Tx,
+        door: &Door,
+        provider: &str,
+        user: UserId,
+        profile: &Profile,
+        scope: &str,
+        tokens: &ProviderTokens,
+        now: Timestamp,
+    ) -> AppResult<()> {
+        let id = self.mint(now);
+        let account = Account {
+            id,
+            application: door.application.id,
+            user,
+            provider: provider.to_owned(),
+            account: profile.account.clone(),
+            scope: scope.to_owned(),
+            tokens: self.seal_tokens(id, tokens)?,
+            created_at: now,
+            updated_at: now,
+        };
+        match tx.add_account(&account).await {
+            Ok(()) => Ok(()),
+            Err(doorward_store::Error::Conflict { .. }) => Err(AppError::Code("account_already_linked_to_different_user")),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn link_account(
+        &self,
+        door: &Door,
+        provider: &Provider,
+        user: UserId,
+        profile: &Profile,
+        scope: &str,
+        tokens: &ProviderTokens,
+    ) -> AppResult<()> {
+        let now = self.now();
+        let linking = door.settings().linking;
+        let tx = self.store()?.begin().await?;
+        tx.lock_user(user).await?;
+        let Some(record) = tx.user(user).await?.filter(User::is_usable) else {
+            return Err(AppError::Code("unable_to_link_account"));
+        };
+        if !linking.enabled || !(provider.trusted || profile.verified) {
+            return Err(AppError::Code("unable_to_link_account"));
+        }
+        let same = profile.email.is_some() && profile.email == record.email.as_deref().map(str::to_lowercase);
+        if !same && !linking.different_emails {
+            return Err(AppError::Code("email_does_not_match"));
+        }
+        match tx.account(door.application.id, &provider.id, &profile.account).await? {
+            Some(account) if account.user != user => {
+                return Err(AppError::Code("account_already_linked_to_different_user"));
+            }
+            Some(mut account) => {
+                account.tokens = self.seal_tokens(account.id, tokens)?;
+                scope.clone_into(&mut account.scope);
+                account.updated_at = now;
+                tx.save_account(&account).await?;
+            }
+            None => self.add_account(&tx, door, &provider.id, user, profile, scope, tokens, now).await?,
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// The tokens of an account, renewed when the access token is about to end or `always`.
+    ///
+    /// # Errors
+    /// Codes of the wire contract.
+    pub async fn app_provider_tokens(&self, door: &Door, account: &Account, always: bool) -> AppResult<ProviderTokens> {
+        let tokens = self.account_tokens(account);
+        let now = self.now();
+        let soon = tokens.access_until.is_some_and(|until| now >= until.minus(Lifetime::from_seconds(5)));
+        if !always && !soon {
+            return Ok(tokens);
+        }
+        let Some(provider) = door.settings().provider(&account.provider) else {
+            return Err(AppError::Code("PROVIDER_NOT_SUPPORTED"));
+        };
+        let Some(refresh) = tokens.refresh.clone() else {
+            if always {
+                return Err(AppError::Code("REFRESH_TOKEN_NOT_FOUND"));
+            }
+            return Ok(tokens);
+        };
+        let document = self.document(provider).await?;
+        let form = vec![("grant_type", "refresh_token"), ("refresh_token", refresh.as_str())];
+        let Some(answer) = self.ask_token(provider, &document.token, form).await else {
+            let code = if always { "FAILED_TO_REFRESH_ACCESS_TOKEN" } else { "FAILED_TO_GET_ACCESS_TOKEN" };
+            return Err(AppError::Code(code));
+        };
+        let mut fresh = tokens_of(&answer, now);
+        fresh.refresh = fresh.refresh.or(Some(refresh));
+        fresh.refresh_until = fresh.refresh_until.or(tokens.refresh_until);
+        fresh.id = fresh.id.or(tokens.id);
+        let mut account = account.clone();
+        account.tokens = self.seal_tokens(account.id, &fresh)?;
+        account.updated_at = now;
+        let tx = self.store()?.begin().await?;
+        tx.save_account(&account).await?;
+        tx.commit().await?;
+        Ok(fresh)
+    }
+
+    /// What the provider says of an account now: name, address and all claims.
+    ///
+    /// # Errors
+    /// `ACCESS_TOKEN_NOT_FOUND`, `FAILED_TO_GET_USER_INFO`, `PROVIDER_NOT_CONFIGURED`.
+    pub async fn app_account_info(&self, door: &Door, account: &Account) -> AppResult<Value> {
+        let Some(provider) = door.settings().provider(&account.provider) else {
+            return Err(AppError::Code("PROVIDER_NOT_CONFIGURED"));
+        };
+        let tokens = self.app_provider_tokens(door, account, false).await?;
+        let access = tokens.access.ok_or(AppError::Code("ACCESS_TOKEN_NOT_FOUND"))?;
+        let document = self.document(provider).await?;
+        let claims = self.claims_at(&document, &access).await;
+        let profile = claims.and_then(profile_of).ok_or(AppError::Code("FAILED_TO_GET_USER_INFO"))?;
+        Ok(serde_json::json!({
+            "user": { "id": profile.account, "name": profile.name, "email": profile.email, "image": profile.image, "emailVerified": profile.verified },
+            "data": profile.claims,
+            "account": { "id": account.id.to_string(), "providerId": account.provider, "accountId": account.account },
+        }))
+    }
+}
+
+fn tokens_of(answer: &Map<String, Value>, now: Timestamp) -> ProviderTokens {
+    let until = |name: &str| {
+        let seconds = answer.get(name).and_then(Value::as_u64)?;
+        let seconds = u32::try_from(seconds.min(10 * 365 * 86_400)).ok()?;
+        Some(now.plus(Lifetime::from_seconds(seconds)))
+    };
+    ProviderTokens {
+        access: text_of(answer, "access_token").map(str::to_owned),
+        refresh: text_of(answer, "refresh_token").map(str::to_owned),
+        id: text_of(answer, "id_token").map(str::to_owned),
+        access_until: until("expires_in"),
+        refresh_until: until("refresh_token_expires_in"),
+    }
+}
