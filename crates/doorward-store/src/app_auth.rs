@@ -118,6 +118,12 @@ pub(crate) const RECORDS_OF: &str = concat!(
     "WHERE r.user_id = $1 AND r.kind = $2 AND r.application_id = $3 ORDER BY r.id LIMIT 1000"
 );
 
+pub(crate) const RECORD_OF: &str = concat!(
+    "SELECT ",
+    record_columns!(),
+    "WHERE r.user_id = $1 AND r.kind = $2 ORDER BY r.id LIMIT 1"
+);
+
 fn record_of(row: &Row) -> Result<AppRecord> {
     let fields = Fields::new(row, "app_records", "r", "r_id");
     Ok(AppRecord {
@@ -190,6 +196,15 @@ impl Conn {
         name: &str,
     ) -> Result<Option<AppRecord>> {
         let query = sql(RECORD_NAMED).bind(application).bind(kind).bind(name);
+        self.first(query).await?.as_ref().map(record_of).transpose()
+    }
+
+    /// The first record of a kind of a person, whatever the app. 1 query.
+    ///
+    /// # Errors
+    /// See [`Conn::account`].
+    pub async fn app_record_of(&self, user: UserId, kind: &str) -> Result<Option<AppRecord>> {
+        let query = sql(RECORD_OF).bind(user).bind(kind);
         self.first(query).await?.as_ref().map(record_of).transpose()
     }
 

@@ -38,6 +38,7 @@ const NAMED: &[(&str, &str)] = &[
     ("app_auth::PROOF", crate::app_auth::PROOF),
     ("app_auth::TAKE_PROOF", crate::app_auth::TAKE_PROOF),
     ("app_auth::RECORD", crate::app_auth::RECORD),
+    ("app_auth::RECORD_OF", crate::app_auth::RECORD_OF),
     ("app_auth::RECORD_NAMED", crate::app_auth::RECORD_NAMED),
     ("app_auth::RECORDS_WITHIN", crate::app_auth::RECORDS_WITHIN),
     ("app_auth::RECORDS_OF", crate::app_auth::RECORDS_OF),

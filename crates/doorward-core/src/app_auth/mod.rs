@@ -10,6 +10,8 @@ pub mod proofs;
 pub mod sessions;
 pub mod settings;
 pub mod social;
+pub mod tokens;
+pub mod two_factor;
 
 use quick_cache::sync::Cache;
 use std::collections::HashMap;

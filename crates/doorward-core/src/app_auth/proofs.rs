@@ -4,7 +4,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use doorward_domain::{Lifetime, UserId};
+use doorward_domain::{Lifetime, Timestamp, UserId};
 use doorward_store::{Proof, Tx};
 
 use crate::Doorward;
@@ -20,7 +20,9 @@ pub struct Proved<T> {
     pub content: T,
     /// Wrong tries so far.
     pub tries: i64,
-    /// It ended by itself.
+    /// When it ends by itself.
+    pub expires_at: Timestamp,
+    /// It has ended by itself.
     pub late: bool,
 }
 
@@ -92,6 +94,7 @@ impl Doorward {
             user: proof.user,
             content: serde_json::from_slice(&bytes).ok()?,
             tries: proof.tries,
+            expires_at: proof.expires_at,
             late: self.now() >= proof.expires_at,
         })
     }
@@ -159,5 +162,61 @@ impl Doorward {
     #[must_use]
     pub fn app_secret_text<const N: usize>(&self) -> String {
         self.random_name::<N>()
+    }
+}
+
+impl Doorward {
+    /// Six digits for a mail.
+    #[must_use]
+    pub fn app_digits(&self) -> String {
+        // Far more numbers than codes, so that none is noticeably likelier.
+        let number = u64::from_be_bytes(self.random()) % 1_000_000;
+        format!("{number:06}")
+    }
+
+    /// Eight letters and digits for people to type.
+    #[must_use]
+    pub fn app_user_code(&self) -> String {
+        let code = doorward_crypto::token::user_code(&self.random());
+        code.chars().filter(char::is_ascii_alphanumeric).collect()
+    }
+
+    /// Changes what is known of a waiting device. `claim`: only when nobody claimed it yet.
+    ///
+    /// # Errors
+    /// `Fault` when the database is away.
+    pub async fn change_device(
+        &self,
+        door: &Door,
+        device: &str,
+        user: Option<UserId>,
+        fresh: &serde_json::Value,
+        claim: bool,
+    ) -> Result<()> {
+        let what = ("device-code", device);
+        let tx = self.store()?.begin().await?;
+        // Taking it holds up everybody else until this is committed.
+        let Some(taken) = self
+            .take_proof::<serde_json::Value>(&tx, door, what.0, what.1)
+            .await?
+        else {
+            return Ok(());
+        };
+        let mut content = taken.content;
+        if let (Some(content), Some(fresh)) = (content.as_object_mut(), fresh.as_object()) {
+            for (name, value) in fresh {
+                content.insert(name.clone(), value.clone());
+            }
+        }
+        let user = if claim {
+            taken.user.or(user)
+        } else {
+            user.or(taken.user)
+        };
+        let left = taken.expires_at.millis_since(self.now()).max(0);
+        let lifetime = Lifetime::from_millis(u32::try_from(left).unwrap_or(u32::MAX));
+        self.put_proof(&tx, door, what, user, &content, lifetime).await?;
+        tx.commit().await?;
+        Ok(())
     }
 }

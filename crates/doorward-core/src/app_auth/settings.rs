@@ -1,6 +1,6 @@
 //! What operators say about an app's door.
 
-use doorward_domain::app_auth::{AppAuth, Provider, SameSite, SealedSecret, origin};
+use doorward_domain::app_auth::{AppAuth, PLUGINS, Provider, SameSite, SealedSecret, origin};
 use doorward_domain::application::Application;
 use doorward_domain::group::GroupTree;
 use doorward_domain::{ApplicationId, Lifetime};
@@ -66,8 +66,8 @@ pub struct DoorChange {
     pub fresh_age: Option<Lifetime>,
     /// Are calls counted?
     pub rate_limit: Option<bool>,
-    /// May one browser hold sessions of several people?
-    pub multi_session: Option<bool>,
+    /// Parts of the contract that are on; replaces the list.
+    pub plugins: Option<Vec<String>>,
     /// Groups of newcomers, by name.
     pub groups: Option<Vec<String>>,
     /// Providers that are added or changed, with their secrets in the open.
@@ -309,13 +309,23 @@ impl Doorward {
             (&mut door.change_email, change.change_email),
             (&mut door.delete_user, change.delete_user),
             (&mut door.rate_limit, change.rate_limit),
-            (&mut door.multi_session, change.multi_session),
             (&mut door.linking.implicit, change.link_by_email),
             (&mut door.linking.local_verified, change.link_verified_only),
             (&mut door.linking.different_emails, change.link_different_emails),
         ];
         for (field, wanted) in switches {
             *field = wanted.unwrap_or(*field);
+        }
+        if let Some(plugins) = &change.plugins {
+            if let Some(unknown) = plugins.iter().find(|name| !PLUGINS.contains(&name.as_str())) {
+                let near = doorward_domain::text::nearest(unknown, PLUGINS)
+                    .map_or_else(String::new, |name| format!("; did you mean `{name}`?"));
+                return invalid(format!(
+                    "there is no plugin `{unknown}`{near}; expected one of {}",
+                    PLUGINS.join(", ")
+                ));
+            }
+            door.plugins = plugins.iter().cloned().collect();
         }
         if let Some(shortest) = change.shortest_password {
             if !(8..=64).contains(&shortest) {

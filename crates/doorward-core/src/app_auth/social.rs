@@ -198,7 +198,10 @@ struct Profile {
 }
 
 fn text_of<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
-    claims.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
+    claims
+        .get(name)
+        .and_then(Value::as_str)
+        .filter(|text| !text.is_empty())
 }
 
 fn profile_of(claims: Map<String, Value>) -> Option<Profile> {
@@ -217,7 +220,9 @@ fn profile_of(claims: Map<String, Value>) -> Option<Profile> {
             .or_else(|| text_of(&claims, "preferred_username"))
             .unwrap_or_default()
             .to_owned(),
-        image: text_of(&claims, "picture").filter(|url| url.len() <= 2048).map(str::to_owned),
+        image: text_of(&claims, "picture")
+            .filter(|url| url.len() <= 2048)
+            .map(str::to_owned),
         claims,
     })
 }
@@ -228,7 +233,9 @@ impl Doorward {
     /// # Errors
     /// `PROVIDER_NOT_FOUND`.
     fn provider<'d>(&self, door: &'d Door, id: &str) -> AppResult<&'d Provider> {
-        door.settings().provider(id).ok_or(AppError::Code("PROVIDER_NOT_FOUND"))
+        door.settings()
+            .provider(id)
+            .ok_or(AppError::Code("PROVIDER_NOT_FOUND"))
     }
 
     async fn document(&self, provider: &Provider) -> AppResult<Arc<Document>> {
@@ -252,7 +259,13 @@ impl Doorward {
             (None, None) => return Err(broken()),
         };
         let now = self.now();
-        let known = self.inner.providers.0.lock().ok().and_then(|known| known.get(&url).cloned());
+        let known = self
+            .inner
+            .providers
+            .0
+            .lock()
+            .ok()
+            .and_then(|known| known.get(&url).cloned());
         if let Some((at, document)) = &known
             && now < at.plus(KEEP_DOCUMENT)
         {
@@ -263,7 +276,11 @@ impl Doorward {
         let read = read.and_then(|fetched| serde_json::from_slice::<Map<String, Value>>(&fetched.body).ok());
         let Some(read) = read else {
             // What was good a while ago is better than nobody signing in.
-            tracing::warn!(url, provider = provider.id, "the provider's document cannot be read");
+            tracing::warn!(
+                url,
+                provider = provider.id,
+                "the provider's document cannot be read"
+            );
             return known.map(|(_, document)| document).ok_or_else(broken);
         };
         let field = |name: &str| text_of(&read, name).map(str::to_owned);
@@ -271,7 +288,12 @@ impl Doorward {
             && field("issuer").as_ref() != Some(wanted)
         {
             let found = field("issuer").unwrap_or_default();
-            tracing::warn!(wanted, found, provider = provider.id, "the provider's document names another issuer; mind a slash at the end");
+            tracing::warn!(
+                wanted,
+                found,
+                provider = provider.id,
+                "the provider's document names another issuer; mind a slash at the end"
+            );
             return Err(broken());
         }
         let document = Arc::new(Document {
@@ -280,7 +302,8 @@ impl Doorward {
             token: field("token_endpoint").ok_or_else(broken)?,
             userinfo: field("userinfo_endpoint"),
             jwks: field("jwks_uri"),
-            says_issuer: read.get("authorization_response_iss_parameter_supported") == Some(&Value::Bool(true)),
+            says_issuer: read.get("authorization_response_iss_parameter_supported")
+                == Some(&Value::Bool(true)),
         });
         if let Ok(mut known) = self.inner.providers.0.lock() {
             if known.len() >= MOST_DOCUMENTS {
@@ -338,10 +361,20 @@ impl Doorward {
             pairs.push(("login_hint", hint.clone()));
         }
         let query = Params::from_pairs(pairs).to_query();
-        let mark = if document.authorization.contains('?') { '&' } else { '?' };
+        let mark = if document.authorization.contains('?') {
+            '&'
+        } else {
+            '?'
+        };
         let url = format!("{}{mark}{query}", document.authorization);
-        tracing::info!(app = door.application.slug, provider = provider.id, callback = flow.callback, "a sign-in at a provider begins");
-        self.keep_proof(door, (FLOW, &state), None, &flow, LONGEST_FLOW).await?;
+        tracing::info!(
+            app = door.application.slug,
+            provider = provider.id,
+            callback = flow.callback,
+            "a sign-in at a provider begins"
+        );
+        self.keep_proof(door, (FLOW, &state), None, &flow, LONGEST_FLOW)
+            .await?;
         Ok((url, state))
     }
 
@@ -360,7 +393,12 @@ impl Doorward {
     ) -> AppResult<Finished> {
         let failed = |flow: Option<&Flow>, code: &str, description: Option<String>| {
             let spoken = flow.map_or(dialect, |flow| flow.dialect);
-            tracing::info!(app = door.application.slug, provider, code, "a sign-in at a provider failed");
+            tracing::info!(
+                app = door.application.slug,
+                provider,
+                code,
+                "a sign-in at a provider failed"
+            );
             Finished::Failed {
                 place: flow.and_then(|flow| flow.error.clone()),
                 code: spoken.code(code).to_owned(),
@@ -376,8 +414,17 @@ impl Doorward {
         let flow = seen.content;
         // Another browser cannot use the flow up either.
         if cookie != Some(state) || flow.provider != provider {
-            let why = if cookie.is_none() { "the browser sent no state cookie" } else { "the browser's state is another flow's" };
-            tracing::info!(app = door.application.slug, provider, why, "a flow does not fit the browser");
+            let why = if cookie.is_none() {
+                "the browser sent no state cookie"
+            } else {
+                "the browser's state is another flow's"
+            };
+            tracing::info!(
+                app = door.application.slug,
+                provider,
+                why,
+                "a flow does not fit the browser"
+            );
             return Ok(failed(Some(&flow), "state_mismatch", None));
         }
         let taken = self.use_proof::<Flow>(door, FLOW, state).await?;
@@ -386,7 +433,10 @@ impl Doorward {
         }
         if let Some(error) = returned.error.as_deref().filter(|error| !error.is_empty()) {
             let error: String = error.chars().take(200).collect();
-            let description = returned.description.as_ref().map(|text| text.chars().take(500).collect());
+            let description = returned
+                .description
+                .as_ref()
+                .map(|text| text.chars().take(500).collect());
             return Ok(failed(Some(&flow), &error, description));
         }
         let Some(code) = returned.code.as_deref().filter(|code| !code.is_empty()) else {
@@ -402,8 +452,12 @@ impl Doorward {
         };
         // RFC 9207: a code that another issuer made is not taken to this one.
         match (&returned.issuer, &document.issuer) {
-            (Some(given), Some(wanted)) if given != wanted => return Ok(failed(Some(&flow), "issuer_mismatch", None)),
-            (None, Some(_)) if document.says_issuer => return Ok(failed(Some(&flow), "issuer_missing", None)),
+            (Some(given), Some(wanted)) if given != wanted => {
+                return Ok(failed(Some(&flow), "issuer_mismatch", None));
+            }
+            (None, Some(_)) if document.says_issuer => {
+                return Ok(failed(Some(&flow), "issuer_missing", None));
+            }
             _ => {}
         }
         let Some(answer) = self.exchange_code(settings, &document, &flow, code).await else {
@@ -414,24 +468,38 @@ impl Doorward {
         };
         let now = self.now();
         let tokens = tokens_of(&answer, now);
-        let scope = text_of(&answer, "scope").map_or_else(|| settings.scopes.join(","), |scope| scope.split(' ').collect::<Vec<_>>().join(","));
+        let scope = text_of(&answer, "scope").map_or_else(
+            || settings.scopes.join(","),
+            |scope| scope.split(' ').collect::<Vec<_>>().join(","),
+        );
         if profile.email.is_none() && flow.link.is_none() {
             let about = About {
                 application: Some(door.application.id),
                 details: serde_json::json!({ "provider": provider, "subject": profile.account, "problem": "the provider gave no e-mail address" }),
                 ..About::default()
             };
-            self.refuse("app_sign_in", Reason::CredentialRefused, about, origin).await;
+            self.refuse("app_sign_in", Reason::CredentialRefused, about, origin)
+                .await;
             return Ok(failed(Some(&flow), "email_not_found", None));
         }
         let entered = match &flow.link {
-            Some(link) => self.link_account(door, settings, link.user, &profile, &scope, &tokens).await.map(|()| None),
-            None => self.enter_with(door, settings, &flow, &profile, &scope, &tokens, origin).await.map(Some),
+            Some(link) => self
+                .link_account(door, settings, link.user, &profile, &scope, &tokens)
+                .await
+                .map(|()| None),
+            None => self
+                .enter_with(door, settings, &flow, &profile, &scope, &tokens, origin)
+                .await
+                .map(Some),
         };
         match entered {
             Ok(None) => Ok(Finished::Linked { place: flow.callback }),
             Ok(Some((issued, new))) => {
-                let place = if new { flow.new_user.or(flow.callback) } else { flow.callback };
+                let place = if new {
+                    flow.new_user.or(flow.callback)
+                } else {
+                    flow.callback
+                };
                 let remember = if flow.short { Remember::No } else { Remember::Yes };
                 Ok(Finished::Entered {
                     issued: Box::new(issued),
@@ -448,13 +516,20 @@ impl Doorward {
                 };
                 Ok(failed(Some(&flow), code, None))
             }
-            Err(AppError::Core(crate::Error::Refused(_))) => Ok(failed(Some(&flow), "unable_to_create_session", None)),
+            Err(AppError::Core(crate::Error::Refused(_))) => {
+                Ok(failed(Some(&flow), "unable_to_create_session", None))
+            }
             Err(other) => Err(other),
         }
     }
 
     /// A call with the client's authentication.
-    async fn ask_token(&self, provider: &Provider, url: &str, mut form: Vec<(&str, &str)>) -> Option<Map<String, Value>> {
+    async fn ask_token(
+        &self,
+        provider: &Provider,
+        url: &str,
+        mut form: Vec<(&str, &str)>,
+    ) -> Option<Map<String, Value>> {
         let secret = self.provider_secret(provider);
         let mut authorization = None;
         match &secret {
@@ -465,7 +540,10 @@ impl Doorward {
                     query.strip_prefix('=').unwrap_or(&query).to_owned()
                 };
                 let pair = format!("{}:{}", encode(&provider.client_id), encode(secret.expose()));
-                authorization = Some(format!("Basic {}", doorward_crypto::signed::base64(pair.as_bytes())));
+                authorization = Some(format!(
+                    "Basic {}",
+                    doorward_crypto::signed::base64(pair.as_bytes())
+                ));
             }
             Some(secret) => {
                 form.push(("client_id", &provider.client_id));
@@ -482,8 +560,17 @@ impl Doorward {
             Ok(answer) if answer.status == 200 => serde_json::from_slice(&answer.body).ok(),
             Ok(answer) => {
                 let told = serde_json::from_slice::<Map<String, Value>>(&answer.body).ok();
-                let error = told.as_ref().and_then(|told| text_of(told, "error")).unwrap_or("no error code").to_owned();
-                tracing::warn!(provider = provider.id, status = answer.status, error, "the provider's token endpoint refused");
+                let error = told
+                    .as_ref()
+                    .and_then(|told| text_of(told, "error"))
+                    .unwrap_or("no error code")
+                    .to_owned();
+                tracing::warn!(
+                    provider = provider.id,
+                    status = answer.status,
+                    error,
+                    "the provider's token endpoint refused"
+                );
                 None
             }
             Err(error) => {
@@ -493,7 +580,13 @@ impl Doorward {
         }
     }
 
-    async fn exchange_code(&self, provider: &Provider, document: &Document, flow: &Flow, code: &str) -> Option<Map<String, Value>> {
+    async fn exchange_code(
+        &self,
+        provider: &Provider,
+        document: &Document,
+        flow: &Flow,
+        code: &str,
+    ) -> Option<Map<String, Value>> {
         let mut form = vec![
             ("grant_type", "authorization_code"),
             ("code", code),
@@ -506,12 +599,20 @@ impl Doorward {
     }
 
     /// Claims of a verified ID token (OpenID Connect Core section 3.1.3.7).
-    async fn id_claims(&self, provider: &Provider, document: &Document, nonce: Option<&str>, text: &str) -> Option<Map<String, Value>> {
+    async fn id_claims(
+        &self,
+        provider: &Provider,
+        document: &Document,
+        nonce: Option<&str>,
+        text: &str,
+    ) -> Option<Map<String, Value>> {
         let jwks = document.jwks.as_deref()?;
         let unverified = jose::parse_compact(text, LONGEST_TOKEN).ok()?;
         let mut claims = None;
         for outdated in [false, true] {
-            let Ok(keys) = self.provider_keys(jwks, outdated).await else { continue };
+            let Ok(keys) = self.provider_keys(jwks, outdated).await else {
+                continue;
+            };
             if let Ok(bytes) = unverified.verify_with_set(&keys, &ACCEPTED) {
                 claims = serde_json::from_slice::<Map<String, Value>>(&bytes).ok();
                 break;
@@ -519,21 +620,36 @@ impl Doorward {
         }
         let claims = claims?;
         let now = self.now().seconds();
-        let issuer_fits = document.issuer.as_deref().is_none_or(|issuer| text_of(&claims, "iss") == Some(issuer));
+        let issuer_fits = document
+            .issuer
+            .as_deref()
+            .is_none_or(|issuer| text_of(&claims, "iss") == Some(issuer));
         let for_us = match claims.get("aud") {
             Some(Value::String(one)) => *one == provider.client_id,
             Some(Value::Array(list)) => {
-                let named = list.iter().any(|one| one.as_str() == Some(provider.client_id.as_str()));
+                let named = list
+                    .iter()
+                    .any(|one| one.as_str() == Some(provider.client_id.as_str()));
                 named && (list.len() == 1 || text_of(&claims, "azp") == Some(provider.client_id.as_str()))
             }
             _ => false,
         };
-        let lives = claims.get("exp").and_then(Value::as_i64).is_some_and(|exp| now < exp + LEEWAY);
+        let lives = claims
+            .get("exp")
+            .and_then(Value::as_i64)
+            .is_some_and(|exp| now < exp + LEEWAY);
         let nonce_fits = nonce.is_none_or(|nonce| text_of(&claims, "nonce") == Some(nonce));
         if issuer_fits && for_us && lives && nonce_fits {
             return Some(claims);
         }
-        tracing::warn!(provider = provider.id, issuer_fits, for_us, lives, nonce_fits, "an ID token does not hold");
+        tracing::warn!(
+            provider = provider.id,
+            issuer_fits,
+            for_us,
+            lives,
+            nonce_fits,
+            "an ID token does not hold"
+        );
         None
     }
 
@@ -551,13 +667,23 @@ impl Doorward {
         serde_json::from_slice(&answer.body).ok()
     }
 
-    async fn profile_at(&self, provider: &Provider, document: &Document, flow: &Flow, answer: &Map<String, Value>) -> Option<Profile> {
+    async fn profile_at(
+        &self,
+        provider: &Provider,
+        document: &Document,
+        flow: &Flow,
+        answer: &Map<String, Value>,
+    ) -> Option<Profile> {
         let access = text_of(answer, "access_token");
         let mut claims = Map::new();
         if let (Some(id_token), true) = (text_of(answer, "id_token"), document.jwks.is_some()) {
-            claims = self.id_claims(provider, document, flow.nonce.as_deref(), id_token).await?;
+            claims = self
+                .id_claims(provider, document, flow.nonce.as_deref(), id_token)
+                .await?;
         }
-        if !claims.contains_key("email") && let Some(access) = access {
+        if !claims.contains_key("email")
+            && let Some(access) = access
+        {
             match self.claims_at(document, access).await {
                 // Section 5.3.2 of OpenID Connect Core: another subject is another person.
                 Some(more) if !claims.contains_key("sub") || more.get("sub") == claims.get("sub") => {
@@ -590,7 +716,9 @@ impl Doorward {
         let email = profile.email.clone().unwrap_or_default();
         let remember = if flow.short { Remember::No } else { Remember::Yes };
         let tx = self.store()?.begin().await?;
-        let known = tx.account(door.application.id, &provider.id, &profile.account).await?;
+        let known = tx
+            .account(door.application.id, &provider.id, &profile.account)
+            .await?;
         let (user, new) = match known {
             Some(mut account) => {
                 account.tokens = self.seal_tokens(account.id, tokens)?;
@@ -626,7 +754,8 @@ impl Doorward {
                         (person.user.id, true)
                     }
                 };
-                self.add_account(&tx, door, &provider.id, user, profile, scope, tokens, now).await?;
+                self.add_account(&tx, door, &provider.id, user, profile, scope, tokens, now)
+                    .await?;
                 (user, new)
             }
         };
@@ -675,7 +804,9 @@ impl Doorward {
         };
         match tx.add_account(&account).await {
             Ok(()) => Ok(()),
-            Err(doorward_store::Error::Conflict { .. }) => Err(AppError::Code("account_already_linked_to_different_user")),
+            Err(doorward_store::Error::Conflict { .. }) => {
+                Err(AppError::Code("account_already_linked_to_different_user"))
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -703,7 +834,10 @@ impl Doorward {
         if !same && !linking.different_emails {
             return Err(AppError::Code("email_does_not_match"));
         }
-        match tx.account(door.application.id, &provider.id, &profile.account).await? {
+        match tx
+            .account(door.application.id, &provider.id, &profile.account)
+            .await?
+        {
             Some(account) if account.user != user => {
                 return Err(AppError::Code("account_already_linked_to_different_user"));
             }
@@ -713,7 +847,10 @@ impl Doorward {
                 account.updated_at = now;
                 tx.save_account(&account).await?;
             }
-            None => self.add_account(&tx, door, &provider.id, user, profile, scope, tokens, now).await?,
+            None => {
+                self.add_account(&tx, door, &provider.id, user, profile, scope, tokens, now)
+                    .await?
+            }
         }
         tx.commit().await?;
         Ok(())
@@ -723,10 +860,17 @@ impl Doorward {
     ///
     /// # Errors
     /// Codes of the wire contract.
-    pub async fn app_provider_tokens(&self, door: &Door, account: &Account, always: bool) -> AppResult<ProviderTokens> {
+    pub async fn app_provider_tokens(
+        &self,
+        door: &Door,
+        account: &Account,
+        always: bool,
+    ) -> AppResult<ProviderTokens> {
         let tokens = self.account_tokens(account);
         let now = self.now();
-        let soon = tokens.access_until.is_some_and(|until| now >= until.minus(Lifetime::from_seconds(5)));
+        let soon = tokens
+            .access_until
+            .is_some_and(|until| now >= until.minus(Lifetime::from_seconds(5)));
         if !always && !soon {
             return Ok(tokens);
         }
@@ -740,9 +884,16 @@ impl Doorward {
             return Ok(tokens);
         };
         let document = self.document(provider).await?;
-        let form = vec![("grant_type", "refresh_token"), ("refresh_token", refresh.as_str())];
+        let form = vec![
+            ("grant_type", "refresh_token"),
+            ("refresh_token", refresh.as_str()),
+        ];
         let Some(answer) = self.ask_token(provider, &document.token, form).await else {
-            let code = if always { "FAILED_TO_REFRESH_ACCESS_TOKEN" } else { "FAILED_TO_GET_ACCESS_TOKEN" };
+            let code = if always {
+                "FAILED_TO_REFRESH_ACCESS_TOKEN"
+            } else {
+                "FAILED_TO_GET_ACCESS_TOKEN"
+            };
             return Err(AppError::Code(code));
         };
         let mut fresh = tokens_of(&answer, now);
@@ -770,7 +921,9 @@ impl Doorward {
         let access = tokens.access.ok_or(AppError::Code("ACCESS_TOKEN_NOT_FOUND"))?;
         let document = self.document(provider).await?;
         let claims = self.claims_at(&document, &access).await;
-        let profile = claims.and_then(profile_of).ok_or(AppError::Code("FAILED_TO_GET_USER_INFO"))?;
+        let profile = claims
+            .and_then(profile_of)
+            .ok_or(AppError::Code("FAILED_TO_GET_USER_INFO"))?;
         Ok(serde_json::json!({
             "user": { "id": profile.account, "name": profile.name, "email": profile.email, "image": profile.image, "emailVerified": profile.verified },
             "data": profile.claims,

@@ -189,8 +189,10 @@ pub struct AppAuth {
     pub linking: Linking,
     /// Where people land when a flow fails and names no page of its own.
     pub error_url: Option<String>,
-    /// May one browser hold sessions of several people?
-    pub multi_session: bool,
+    /// Parts of the contract that are on, by their names in [`PLUGINS`].
+    pub plugins: BTreeSet<String>,
+    /// Name that authenticator programs show; `None`: the application's.
+    pub totp_issuer: Option<String>,
     /// Roles that may call the admin routes.
     pub admin_roles: BTreeSet<String>,
 }
@@ -225,13 +227,39 @@ impl Default for AppAuth {
             providers: Vec::new(),
             linking: Linking::default(),
             error_url: None,
-            multi_session: false,
+            plugins: BTreeSet::new(),
+            totp_issuer: None,
             admin_roles: BTreeSet::from(["admin".to_owned()]),
         }
     }
 }
 
+/// Parts of the contract that are switched on one by one.
+pub const PLUGINS: [&str; 15] = [
+    "admin",
+    "api-key",
+    "bearer",
+    "device-authorization",
+    "email-otp",
+    "generic-oauth",
+    "jwt",
+    "magic-link",
+    "multi-session",
+    "one-time-token",
+    "open-api",
+    "organization",
+    "passkey",
+    "two-factor",
+    "username",
+];
+
 impl AppAuth {
+    /// Is a part of the contract on?
+    #[must_use]
+    pub fn has(&self, plugin: &str) -> bool {
+        self.plugins.contains(plugin)
+    }
+
     /// Scheme and host of the door, as browsers write an origin.
     #[must_use]
     pub fn origin(&self) -> &str {

@@ -271,7 +271,7 @@ impl Call {
     /// Begins a session in the browser.
     pub(super) fn begin(&mut self, issued: &Issued, remember: Remember) -> Result<(), Fail> {
         self.keep_session(&issued.token, remember)?;
-        if self.door.settings().multi_session {
+        if self.door.settings().has("multi-session") {
             let name = format!("session_token_multi-{}", issued.token.to_ascii_lowercase());
             let seconds = self.door.settings().lifetime.seconds();
             self.set_signed(&name, &issued.token, Some(seconds))?;

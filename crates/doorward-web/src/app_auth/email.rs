@@ -11,7 +11,7 @@ use doorward_domain::user::User;
 use super::call::Call;
 use super::check::{Check, is_email};
 use super::fail::Fail;
-use super::{Answer, Answered, reset, wire};
+use super::{Answer, Answered, reset, two_factor, wire};
 
 /// What `rememberMe` says; form bodies have it as text.
 fn remember(value: Option<&Value>) -> Remember {
@@ -206,6 +206,11 @@ async fn enter(call: &mut Call, identifier: &str, password: &str, wrong: &'stati
             reset::mail_verification(call, proved.user(), &back).await?;
         }
         return Err(Fail::code("EMAIL_NOT_VERIFIED"));
+    }
+    if settings.has("two-factor")
+        && let Some(answer) = two_factor::stand_between(call, proved.user(), remember).await?
+    {
+        return Ok(answer);
     }
     let issued = doorward
         .app_enter(&call.door, &proved, remember, &call.origin)

@@ -6,11 +6,15 @@ mod accounts;
 mod alias;
 mod call;
 mod check;
+mod codes;
+mod device;
 mod email;
 mod fail;
 mod reset;
 mod session;
+mod small;
 mod social;
+mod two_factor;
 mod user;
 mod wire;
 
@@ -131,7 +135,8 @@ fn pairs(text: &str) -> Option<Value> {
 /// Rules of transport, origin and number; then the call itself.
 async fn run(call: &mut Call, app: &App, request: Request) -> Answered {
     let settings = call.door.settings().clone();
-    if !is_known(&call.method, &call.path) {
+    let on = plugin_of(&call.path).is_none_or(|plugin| settings.has(plugin));
+    if !on || !is_known(&call.method, &call.path) {
         return Err(Fail::nothing());
     }
     if settings.rate_limit
@@ -311,11 +316,71 @@ const CALLS: &[(&str, &str)] = &[
     ("POST", "/get-access-token"),
     ("POST", "/refresh-token"),
     ("GET", "/account-info"),
+    ("POST", "/two-factor/enable"),
+    ("POST", "/two-factor/disable"),
+    ("POST", "/two-factor/get-totp-uri"),
+    ("POST", "/two-factor/verify-totp"),
+    ("POST", "/two-factor/send-otp"),
+    ("POST", "/two-factor/verify-otp"),
+    ("POST", "/two-factor/verify-backup-code"),
+    ("POST", "/two-factor/generate-backup-codes"),
+    ("POST", "/email-otp/send-verification-otp"),
+    ("POST", "/email-otp/check-verification-otp"),
+    ("POST", "/email-otp/verify-email"),
+    ("POST", "/sign-in/email-otp"),
+    ("POST", "/email-otp/request-password-reset"),
+    ("POST", "/forget-password/email-otp"),
+    ("POST", "/email-otp/reset-password"),
+    ("POST", "/email-otp/request-email-change"),
+    ("POST", "/email-otp/change-email"),
+    ("POST", "/sign-in/magic-link"),
+    ("GET", "/magic-link/verify"),
+    ("GET", "/token"),
+    ("GET", "/jwks"),
+    ("GET", "/one-time-token/generate"),
+    ("POST", "/one-time-token/verify"),
+    ("GET", "/multi-session/list-device-sessions"),
+    ("POST", "/multi-session/set-active"),
+    ("POST", "/multi-session/revoke"),
+    ("POST", "/device/code"),
+    ("POST", "/device/token"),
+    ("GET", "/device"),
+    ("POST", "/device/approve"),
+    ("POST", "/device/deny"),
     ("GET", "/session"),
     ("GET", "/profile"),
     ("POST", "/sign-in"),
     ("POST", "/sign-up"),
 ];
+
+/// The part of the contract that a path belongs to, when it is one that is switched on by itself.
+fn plugin_of(path: &str) -> Option<&'static str> {
+    Some(match path {
+        "/sign-in/username" | "/is-username-available" => "username",
+        "/sign-in/email-otp" | "/forget-password/email-otp" => "email-otp",
+        "/sign-in/magic-link" | "/magic-link/verify" => "magic-link",
+        "/token" | "/jwks" => "jwt",
+        "/device" => "device-authorization",
+        "/reference" => "open-api",
+        "/sign-in/oauth2" | "/oauth2/link" => "generic-oauth",
+        _ => [
+            ("/two-factor/", "two-factor"),
+            ("/email-otp/", "email-otp"),
+            ("/one-time-token/", "one-time-token"),
+            ("/multi-session/", "multi-session"),
+            ("/device/", "device-authorization"),
+            ("/open-api/", "open-api"),
+            ("/organization/", "organization"),
+            ("/admin/", "admin"),
+            ("/api-key/", "api-key"),
+            ("/passkey/", "passkey"),
+            ("/oauth2/callback/", "generic-oauth"),
+        ]
+        .iter()
+        .find(|(prefix, _)| path.starts_with(prefix))
+        .map(|(_, plugin)| *plugin)?,
+    })
+}
 
 fn is_known(method: &Method, path: &str) -> bool {
     let fits = |pattern: &str| match pattern.strip_suffix('/') {
@@ -366,6 +431,38 @@ async fn route(call: &mut Call) -> Answered {
         (false, "/get-access-token") => social::access_token(call).await,
         (false, "/refresh-token") => social::refresh_token(call).await,
         (true, "/account-info") => social::account_info(call).await,
+        (false, "/two-factor/enable") => two_factor::enable(call).await,
+        (false, "/two-factor/disable") => two_factor::disable(call).await,
+        (false, "/two-factor/get-totp-uri") => two_factor::totp_uri(call).await,
+        (false, "/two-factor/verify-totp") => two_factor::verify_totp(call).await,
+        (false, "/two-factor/send-otp") => two_factor::send_otp(call).await,
+        (false, "/two-factor/verify-otp") => two_factor::verify_otp(call).await,
+        (false, "/two-factor/verify-backup-code") => two_factor::verify_backup_code(call).await,
+        (false, "/two-factor/generate-backup-codes") => two_factor::backup_codes(call).await,
+        (false, "/email-otp/send-verification-otp") => codes::send_code(call).await,
+        (false, "/email-otp/check-verification-otp") => codes::check_code(call).await,
+        (false, "/email-otp/verify-email") => codes::verify_email(call).await,
+        (false, "/sign-in/email-otp") => codes::sign_in(call).await,
+        (false, "/email-otp/request-password-reset" | "/forget-password/email-otp") => {
+            codes::request_reset(call).await
+        }
+        (false, "/email-otp/reset-password") => codes::reset(call).await,
+        (false, "/email-otp/request-email-change") => codes::request_change(call).await,
+        (false, "/email-otp/change-email") => codes::change(call).await,
+        (false, "/sign-in/magic-link") => codes::send_link(call).await,
+        (true, "/magic-link/verify") => codes::follow_link(call).await,
+        (true, "/token") => small::token(call).await,
+        (true, "/jwks") => Ok(small::jwks(call)),
+        (true, "/one-time-token/generate") => small::generate(call).await,
+        (false, "/one-time-token/verify") => small::verify(call).await,
+        (true, "/multi-session/list-device-sessions") => small::device_sessions(call).await,
+        (false, "/multi-session/set-active") => small::set_active(call).await,
+        (false, "/multi-session/revoke") => small::revoke(call).await,
+        (false, "/device/code") => device::code(call).await,
+        (false, "/device/token") => device::token(call).await,
+        (true, "/device") => device::look(call).await,
+        (false, "/device/approve") => device::decide(call, "approved").await,
+        (false, "/device/deny") => device::decide(call, "denied").await,
         (true, "/session") => alias::session(call).await,
         (true, "/profile") => alias::profile(call).await,
         (get, path) => {

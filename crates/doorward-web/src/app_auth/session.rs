@@ -9,7 +9,7 @@ use doorward_core::app_auth::sessions::Ending;
 use super::call::{Call, Caller, Gate};
 use super::check::Check;
 use super::fail::Fail;
-use super::{Answer, Answered, wire};
+use super::{Answer, Answered, small, wire};
 
 pub(super) fn pair(
     call: &Call,
@@ -24,6 +24,19 @@ pub(super) fn pair(
 }
 
 pub(super) async fn get(call: &mut Call) -> Answered {
+    let answer = read(call).await?;
+    if let Answer::Json(value) = &answer
+        && call.door.settings().has("jwt")
+        && let Some(user) = value.get("user")
+    {
+        let token = call.doorward.app_jwt(&call.door, user)?;
+        call.say("set-auth-jwt", &token);
+        call.say("access-control-expose-headers", "set-auth-jwt");
+    }
+    Ok(answer)
+}
+
+async fn read(call: &mut Call) -> Answered {
     let Some(caller) = call.caller(true).await? else {
         let name = call.cookie_name("session_token");
         // A genuine cookie of a session that is gone is of no more use.
@@ -56,6 +69,9 @@ pub(super) async fn sign_out(call: &mut Call) -> Answered {
         call.doorward.app_sign_out(&caller.visit, &call.origin).await?;
     }
     call.clear_session();
+    if call.door.settings().has("multi-session") {
+        small::let_go(call).await?;
+    }
     Ok(Answer::Json(json!({ "success": true })))
 }
 

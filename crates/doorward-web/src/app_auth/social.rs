@@ -19,7 +19,12 @@ const STATE_SECONDS: i64 = 300;
 const MOST_SCOPES: usize = 50;
 
 /// What all beginnings of flows have in common.
-fn read_flow(call: &Call, provider: &str, dialect: Dialect, check: &mut Check<'_>) -> Result<(Flow, bool), Fail> {
+fn read_flow(
+    call: &Call,
+    provider: &str,
+    dialect: Dialect,
+    check: &mut Check<'_>,
+) -> Result<(Flow, bool), Fail> {
     let own = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
     let mut flow = Flow::new(provider, dialect);
     flow.callback = own(check.maybe_text("callbackURL"));
@@ -29,7 +34,8 @@ fn read_flow(call: &Call, provider: &str, dialect: Dialect, check: &mut Check<'_
     flow.request_sign_up = check.maybe_bool("requestSignUp").unwrap_or(false);
     flow.scopes = check.maybe_texts("scopes").unwrap_or_default();
     flow.scopes.truncate(MOST_SCOPES);
-    flow.scopes.retain(|scope| scope.len() <= 100 && scope.bytes().all(|b| b.is_ascii_graphic()));
+    flow.scopes
+        .retain(|scope| scope.len() <= 100 && scope.bytes().all(|b| b.is_ascii_graphic()));
     flow.short = call.was_short()?;
     let quiet = check.maybe_bool("disableRedirect").unwrap_or(false);
     Ok((flow, quiet))
@@ -40,9 +46,10 @@ async fn begin(call: &mut Call, flow: Flow, quiet: bool) -> Answered {
     let provider = flow.provider.clone();
     let begun = call.doorward.app_begin(&call.door, flow).await;
     let (url, state) = begun.map_err(|error| match error {
-        AppError::Code("PROVIDER_NOT_FOUND") if dialect == Dialect::Old => {
-            Fail::plain(StatusCode::BAD_REQUEST, &format!("No config found for provider {provider}"))
-        }
+        AppError::Code("PROVIDER_NOT_FOUND") if dialect == Dialect::Old => Fail::plain(
+            StatusCode::BAD_REQUEST,
+            &format!("No config found for provider {provider}"),
+        ),
         other => Fail::from(other),
     })?;
     call.set_signed("state", &state, Some(STATE_SECONDS))?;
@@ -107,15 +114,38 @@ pub(super) async fn link_old(call: &mut Call) -> Answered {
 /// A provider sends the browser back.
 pub(super) async fn callback(call: &mut Call, provider: &str, dialect: Dialect) -> Answered {
     let given = |call: &Call, name: &str| {
-        let from = call.body.as_ref().filter(|_| call.method != http::Method::GET).unwrap_or(&call.query);
+        let from = call
+            .body
+            .as_ref()
+            .filter(|_| call.method != http::Method::GET)
+            .unwrap_or(&call.query);
         from.get(name).and_then(Value::as_str).map(str::to_owned)
     };
     if call.method != http::Method::GET {
         // A form of another site brings no cookies: the same once more as a navigation.
-        let names = ["code", "error", "error_description", "state", "iss", "user", "device_id"];
-        let pairs: Vec<(&str, String)> = names.iter().filter_map(|name| given(call, name).map(|value| (*name, value))).collect();
-        let query: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={}", escape(value))).collect();
-        return Ok(Answer::Go(format!("{}/callback/{}?{}", call.door.url(), escape(provider), query.join("&"))));
+        let names = [
+            "code",
+            "error",
+            "error_description",
+            "state",
+            "iss",
+            "user",
+            "device_id",
+        ];
+        let pairs: Vec<(&str, String)> = names
+            .iter()
+            .filter_map(|name| given(call, name).map(|value| (*name, value)))
+            .collect();
+        let query: Vec<String> = pairs
+            .iter()
+            .map(|(name, value)| format!("{name}={}", escape(value)))
+            .collect();
+        return Ok(Answer::Go(format!(
+            "{}/callback/{}?{}",
+            call.door.url(),
+            escape(provider),
+            query.join("&")
+        )));
     }
     let returned = Returned {
         code: given(call, "code"),
@@ -127,21 +157,41 @@ pub(super) async fn callback(call: &mut Call, provider: &str, dialect: Dialect) 
     let cookie = call.signed(&call.cookie_name("state"))?;
     let doorward = call.doorward.clone();
     let finished = doorward
-        .app_finish(&call.door, provider, dialect, &returned, cookie.as_deref(), &call.origin)
+        .app_finish(
+            &call.door,
+            provider,
+            dialect,
+            &returned,
+            cookie.as_deref(),
+            &call.origin,
+        )
         .await?;
     if cookie.is_some() {
         call.expire("state");
     }
     let home = call.door.settings().origin().to_owned();
     Ok(Answer::Go(match finished {
-        Finished::Entered { issued, remember, place } => {
+        Finished::Entered {
+            issued,
+            remember,
+            place,
+        } => {
             call.begin(&issued, remember)?;
             place.unwrap_or(home)
         }
         Finished::Linked { place } => place.unwrap_or(home),
-        Finished::Failed { place, code, description } => {
+        Finished::Failed {
+            place,
+            code,
+            description,
+        } => {
             let settings = call.door.settings();
-            let fallback = || settings.error_url.clone().unwrap_or_else(|| format!("{}/error", call.door.url()));
+            let fallback = || {
+                settings
+                    .error_url
+                    .clone()
+                    .unwrap_or_else(|| format!("{}/error", call.door.url()))
+            };
             let place = place.unwrap_or_else(fallback);
             let mut pairs = vec![("error", code.as_str())];
             if let Some(description) = &description {
@@ -155,32 +205,57 @@ pub(super) async fn callback(call: &mut Call, provider: &str, dialect: Dialect) 
 /// The account that a call is about: by row (1.7), or by provider and account there (1.6).
 async fn account_of(call: &Call, provider: Option<&str>, account: Option<&str>) -> Result<Account, Fail> {
     let caller = call.require(Gate::Session).await?;
-    let accounts = call.doorward.app_accounts(&call.door, caller.visit.person.user.id).await?;
+    let accounts = call
+        .doorward
+        .app_accounts(&call.door, caller.visit.person.user.id)
+        .await?;
     let fits = |one: &&Account| match provider {
-        Some(provider) => one.provider == provider && account.is_none_or(|account| one.account == account || one.id.to_string() == account),
+        Some(provider) => {
+            one.provider == provider
+                && account.is_none_or(|account| one.account == account || one.id.to_string() == account)
+        }
         None => account.is_some_and(|account| one.id.to_string() == account),
     };
-    accounts.iter().find(fits).cloned().ok_or_else(|| Fail::code("ACCOUNT_NOT_FOUND"))
+    accounts
+        .iter()
+        .find(fits)
+        .cloned()
+        .ok_or_else(|| Fail::code("ACCOUNT_NOT_FOUND"))
 }
 
 fn scopes(account: &Account) -> Vec<&str> {
-    account.scope.split(',').filter(|scope| !scope.is_empty()).collect()
+    account
+        .scope
+        .split(',')
+        .filter(|scope| !scope.is_empty())
+        .collect()
 }
 
 async fn tokens(call: &Call, always: bool) -> Result<(Account, ProviderTokens), Fail> {
     let body = call.body.clone();
     let mut check = Check::new("body", body.as_ref());
     let provider = check.maybe_text("providerId");
-    let account = if provider.is_some() { check.maybe_text("accountId") } else { Some(check.text("accountId")) };
+    let account = if provider.is_some() {
+        check.maybe_text("accountId")
+    } else {
+        Some(check.text("accountId"))
+    };
     check.done()?;
     if let Some(provider) = provider
         && call.door.settings().provider(provider).is_none()
     {
         call.require(Gate::Session).await?;
-        return Err(Fail::said(StatusCode::BAD_REQUEST, "PROVIDER_NOT_SUPPORTED", &format!("Provider {provider} is not supported.")));
+        return Err(Fail::said(
+            StatusCode::BAD_REQUEST,
+            "PROVIDER_NOT_SUPPORTED",
+            &format!("Provider {provider} is not supported."),
+        ));
     }
     let account = account_of(call, provider, account).await?;
-    let tokens = call.doorward.app_provider_tokens(&call.door, &account, always).await?;
+    let tokens = call
+        .doorward
+        .app_provider_tokens(&call.door, &account, always)
+        .await?;
     Ok((account, tokens))
 }
 
@@ -208,11 +283,19 @@ pub(super) async fn account_info(call: &mut Call) -> Answered {
     let account = check.maybe_text("accountId");
     check.done()?;
     let caller = call.require(Gate::Session).await?;
-    let accounts = call.doorward.app_accounts(&call.door, caller.visit.person.user.id).await?;
+    let accounts = call
+        .doorward
+        .app_accounts(&call.door, caller.visit.person.user.id)
+        .await?;
     let fits = |one: &&Account| {
-        provider.is_none_or(|provider| one.provider == provider) && account.is_none_or(|account| one.account == account || one.id.to_string() == account)
+        provider.is_none_or(|provider| one.provider == provider)
+            && account.is_none_or(|account| one.account == account || one.id.to_string() == account)
     };
-    let account = accounts.iter().find(fits).ok_or_else(|| Fail::code("ACCOUNT_NOT_FOUND"))?;
-    Ok(Answer::Json(call.doorward.app_account_info(&call.door, account).await?))
+    let account = accounts
+        .iter()
+        .find(fits)
+        .ok_or_else(|| Fail::code("ACCOUNT_NOT_FOUND"))?;
+    Ok(Answer::Json(
+        call.doorward.app_account_info(&call.door, account).await?,
+    ))
 }
-

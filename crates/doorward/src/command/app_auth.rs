@@ -127,9 +127,10 @@ pub(crate) struct Set {
     /// Are calls counted per network? [default: yes]
     #[arg(long, value_name = "YES|NO")]
     rate_limit: Option<Answer>,
-    /// May one browser hold sessions of several people? [default: no]
-    #[arg(long, value_name = "YES|NO")]
-    multi_session: Option<Answer>,
+    /// Part of the contract to switch on (may be repeated; replaces the list): admin, api-key, bearer, device-authorization, email-otp,
+    /// generic-oauth, jwt, magic-link, multi-session, one-time-token, open-api, organization, passkey, two-factor, username
+    #[arg(long, value_name = "NAME")]
+    plugin: Vec<String>,
     /// Shortest password, 8 to 64 [default: 8]
     #[arg(long, value_name = "LENGTH")]
     shortest_password: Option<u32>,
@@ -277,7 +278,7 @@ async fn set(given: Set, desk: &Desk) -> Result<()> {
         change_email: said(given.change_email),
         delete_user: said(given.delete_user),
         rate_limit: said(given.rate_limit),
-        multi_session: said(given.multi_session),
+        plugins: listed(given.plugin),
         shortest_password: given.shortest_password,
         lifetime: given.lifetime,
         update_age: given.update_age,
@@ -399,7 +400,7 @@ fn shown(application: &Application, door: &Door) -> Value {
         "require_verification": door.require_verification, "verify_on_sign_up": door.verify_on_sign_up,
         "verify_on_sign_in": door.verify_on_sign_in, "sign_in_after_verification": door.sign_in_after_verification,
         "reset_password": door.reset_password, "revoke_on_reset": door.revoke_on_reset, "change_email": door.change_email,
-        "delete_user": door.delete_user, "rate_limit": door.rate_limit, "multi_session": door.multi_session,
+        "delete_user": door.delete_user, "rate_limit": door.rate_limit, "plugins": door.plugins,
         "shortest_password": door.shortest_password, "lifetime": door.lifetime.to_string(), "update_age": door.update_age.to_string(),
         "fresh_age": door.fresh_age.to_string(), "providers": providers, "error_url": door.error_url,
         "audience_empty": application.audience.is_empty(),
@@ -430,6 +431,7 @@ fn print(desk: &Desk, application: &Application, secret: Option<&str>, done: &st
             ("sign-up", yes("sign_up")),
             ("address proved first", yes("require_verification")),
             ("sessions live", cell(value.get("lifetime"))),
+            ("plugins", cells(&value, &["plugins"]).join("")),
             (
                 "providers",
                 door.providers
