@@ -56,6 +56,8 @@ pub struct DoorChange {
     pub change_email: Option<bool>,
     /// May people delete their account?
     pub delete_user: Option<bool>,
+    /// Is it asked for by mail first?
+    pub delete_by_mail: Option<bool>,
     /// Shortest password.
     pub shortest_password: Option<u32>,
     /// Lifetime of sessions.
@@ -308,6 +310,7 @@ impl Doorward {
             (&mut door.revoke_on_reset, change.revoke_on_reset),
             (&mut door.change_email, change.change_email),
             (&mut door.delete_user, change.delete_user),
+            (&mut door.delete_by_mail, change.delete_by_mail),
             (&mut door.rate_limit, change.rate_limit),
             (&mut door.linking.implicit, change.link_by_email),
             (&mut door.linking.local_verified, change.link_verified_only),

@@ -169,6 +169,8 @@ pub struct AppAuth {
     pub change_email: bool,
     /// May people delete their account?
     pub delete_user: bool,
+    /// Is it asked for by mail first?
+    pub delete_by_mail: bool,
     /// Shortest password, in UTF-16 units.
     pub shortest_password: u32,
     /// Longest password, in UTF-16 units.
@@ -217,6 +219,7 @@ impl Default for AppAuth {
             revoke_on_reset: true,
             change_email: false,
             delete_user: false,
+            delete_by_mail: false,
             shortest_password: 8,
             longest_password: 128,
             lifetime: Lifetime::from_days(7),

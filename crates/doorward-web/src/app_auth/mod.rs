@@ -10,6 +10,7 @@ mod codes;
 mod device;
 mod email;
 mod fail;
+mod open_api;
 mod reset;
 mod session;
 mod small;
@@ -347,6 +348,8 @@ const CALLS: &[(&str, &str)] = &[
     ("GET", "/device"),
     ("POST", "/device/approve"),
     ("POST", "/device/deny"),
+    ("GET", "/reference"),
+    ("GET", "/open-api/generate-schema"),
     ("GET", "/session"),
     ("GET", "/profile"),
     ("POST", "/sign-in"),
@@ -463,6 +466,8 @@ async fn route(call: &mut Call) -> Answered {
         (true, "/device") => device::look(call).await,
         (false, "/device/approve") => device::decide(call, "approved").await,
         (false, "/device/deny") => device::decide(call, "denied").await,
+        (true, "/reference") => Ok(open_api::page(call)),
+        (true, "/open-api/generate-schema") => Ok(open_api::schema(call)),
         (true, "/session") => alias::session(call).await,
         (true, "/profile") => alias::profile(call).await,
         (get, path) => {

@@ -107,21 +107,32 @@ pub(super) async fn mail_verification(call: &Call, user: &User, back: &str) -> R
     mail_link(call, user, &email, None, back).await
 }
 
-/// Sends a link that proves a new address and then makes it the user's, and tells the old address.
+/// Begins a change of address. Who proved the old one is asked there first: a stolen session alone takes no account away. Else the link
+/// goes to the new address at once.
 pub(super) async fn mail_change(call: &Call, user: &User, new: &str, back: &str) -> Result<(), Fail> {
-    mail_link(call, user, new, Some(new), back).await?;
-    if let Some(old) = &user.email {
-        let name = &call.door.application.name;
-        let letter = Letter {
-            to: old.clone(),
-            subject: format!("Your address at {name} is about to change"),
-            text: format!(
-                "Somebody asked to change the address of your account at {name} to {new}. The change happens when the link that was sent \
-                 there is opened.\n\nIf it was not you, sign in and change your password.\n"
-            ),
-        };
-        call.doorward.send_mail(&letter).await?;
-    }
+    let Some(old) = user.email.clone().filter(|_| user.email_verified_at.is_some()) else {
+        return mail_link(call, user, new, Some(new), back).await;
+    };
+    let token = call.doorward.app_secret_text::<43>();
+    let content = json!({ "email": old, "updateTo": new, "ask": true });
+    call.doorward
+        .keep_proof(&call.door, (VERIFY, &token), Some(user.id), &content, LINK)
+        .await?;
+    let link = format!(
+        "{}/verify-email?token={token}&callbackURL={}",
+        call.door.url(),
+        escape(back)
+    );
+    let name = &call.door.application.name;
+    let letter = Letter {
+        to: old,
+        subject: format!("Change your address at {name}?"),
+        text: format!(
+            "Somebody asked to change the address of your account at {name} to {new}. If that was you, open this link within an hour; a \
+             second link then goes to the new address:\n\n{link}\n\nIf it was not you, do nothing here, sign in and change your password.\n"
+        ),
+    };
+    call.doorward.send_mail(&letter).await?;
     Ok(())
 }
 
@@ -175,6 +186,19 @@ pub(super) async fn verify_email(call: &mut Call) -> Answered {
     let Some(id) = proof.user.filter(|_| !proof.late) else {
         return fail("TOKEN_EXPIRED");
     };
+    if proof.content.get("ask") == Some(&Value::Bool(true)) {
+        let (Some(user), Some(new)) = (
+            call.doorward.app_user(id).await?,
+            proof.content.get("updateTo").and_then(Value::as_str),
+        ) else {
+            return fail("USER_NOT_FOUND");
+        };
+        mail_link(call, &user, new, Some(new), back.unwrap_or("/")).await?;
+        return Ok(match back {
+            Some(back) => Answer::Go(back.to_owned()),
+            None => Answer::Json(json!({ "status": true })),
+        });
+    }
     let now: Timestamp = call.now();
     let said = |name: &str| proof.content.get(name).and_then(Value::as_str);
     let (was, update_to) = (said("email").unwrap_or_default(), said("updateTo"));

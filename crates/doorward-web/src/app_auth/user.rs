@@ -171,7 +171,7 @@ pub(super) async fn delete(call: &mut Call) -> Answered {
     if let Some(token) = token {
         return finish_deletion(call, token, None).await;
     }
-    if call.doorward.sends_mail() && password.is_none() {
+    if call.door.settings().delete_by_mail && call.doorward.sends_mail() && password.is_none() {
         let token = call.doorward.app_secret_text::<32>();
         call.doorward
             .keep_proof(

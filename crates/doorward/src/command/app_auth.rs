@@ -124,6 +124,9 @@ pub(crate) struct Set {
     /// May people delete their account? [default: no]
     #[arg(long, value_name = "YES|NO")]
     delete_user: Option<Answer>,
+    /// Are they asked by mail first, when they give no password? [default: no]
+    #[arg(long, value_name = "YES|NO")]
+    delete_by_mail: Option<Answer>,
     /// Are calls counted per network? [default: yes]
     #[arg(long, value_name = "YES|NO")]
     rate_limit: Option<Answer>,
@@ -277,6 +280,7 @@ async fn set(given: Set, desk: &Desk) -> Result<()> {
         revoke_on_reset: said(given.revoke_on_reset),
         change_email: said(given.change_email),
         delete_user: said(given.delete_user),
+        delete_by_mail: said(given.delete_by_mail),
         rate_limit: said(given.rate_limit),
         plugins: listed(given.plugin),
         shortest_password: given.shortest_password,
@@ -400,7 +404,7 @@ fn shown(application: &Application, door: &Door) -> Value {
         "require_verification": door.require_verification, "verify_on_sign_up": door.verify_on_sign_up,
         "verify_on_sign_in": door.verify_on_sign_in, "sign_in_after_verification": door.sign_in_after_verification,
         "reset_password": door.reset_password, "revoke_on_reset": door.revoke_on_reset, "change_email": door.change_email,
-        "delete_user": door.delete_user, "rate_limit": door.rate_limit, "plugins": door.plugins,
+        "delete_user": door.delete_user, "delete_by_mail": door.delete_by_mail, "rate_limit": door.rate_limit, "plugins": door.plugins,
         "shortest_password": door.shortest_password, "lifetime": door.lifetime.to_string(), "update_age": door.update_age.to_string(),
         "fresh_age": door.fresh_age.to_string(), "providers": providers, "error_url": door.error_url,
         "audience_empty": application.audience.is_empty(),
