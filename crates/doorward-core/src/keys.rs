@@ -128,6 +128,21 @@ impl Key {
             .map_err(|error| Fault::caused("a token could not be signed", error))?)
     }
 
+    /// Signs claims under a header of `alg` and `kid` alone, as apps' own tokens have it.
+    ///
+    /// # Errors
+    /// `Fault` when the library fails.
+    pub(crate) fn sign_untyped(&self, claims: &serde_json::Map<String, Value>) -> Result<String> {
+        let bytes = serde_json::to_vec(claims)
+            .map_err(|error| Fault::caused("claims could not be encoded", error))?;
+        let header =
+            serde_json::json!({ "alg": self.algorithm().as_str(), "kid": self.signing.kid() }).to_string();
+        Ok(self
+            .signing
+            .sign_header_json(&header, &bytes)
+            .map_err(|error| Fault::caused("a token could not be signed", error))?)
+    }
+
     /// The algorithm of this key.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {

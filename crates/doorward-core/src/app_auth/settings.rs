@@ -42,6 +42,8 @@ pub struct DoorChange {
     pub auto_sign_in: Option<bool>,
     /// Must addresses be proved first?
     pub require_verification: Option<bool>,
+    /// May people ask for a link to prove their address?
+    pub verification: Option<bool>,
     /// Is a link sent at sign-up?
     pub verify_on_sign_up: Option<bool>,
     /// Is a link sent at a refused sign-in?
@@ -300,6 +302,7 @@ impl Doorward {
             (&mut door.sign_up, change.sign_up),
             (&mut door.auto_sign_in, change.auto_sign_in),
             (&mut door.require_verification, change.require_verification),
+            (&mut door.verification, change.verification),
             (&mut door.verify_on_sign_up, change.verify_on_sign_up),
             (&mut door.verify_on_sign_in, change.verify_on_sign_in),
             (

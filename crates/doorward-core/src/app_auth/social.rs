@@ -360,7 +360,7 @@ impl Doorward {
         if let Some(hint) = &flow.login_hint {
             pairs.push(("login_hint", hint.clone()));
         }
-        let query = Params::from_pairs(pairs).to_query();
+        let query = Params::from_pairs(pairs).to_query().replace("%20", "+");
         let mark = if document.authorization.contains('?') {
             '&'
         } else {
@@ -697,6 +697,53 @@ impl Doorward {
             }
         }
         profile_of(claims)
+    }
+
+    /// Signs in with an ID token that the app got from a provider itself. Gives the user and the session.
+    ///
+    /// # Errors
+    /// `INVALID_TOKEN`, `FAILED_TO_GET_USER_INFO`, `OAUTH_LINK_ERROR` and those of signing in.
+    pub async fn app_enter_with_id_token(
+        &self,
+        door: &Door,
+        flow: &Flow,
+        id_token: &str,
+        nonce: Option<&str>,
+        access: Option<&str>,
+        origin: &Origin,
+    ) -> AppResult<(User, Issued)> {
+        let provider = self.provider(door, &flow.provider)?.clone();
+        let document = self.document(&provider).await?;
+        if document.jwks.is_none() {
+            return Err(AppError::Code("ID_TOKEN_NOT_SUPPORTED"));
+        }
+        let claims = self.id_claims(&provider, &document, nonce, id_token).await;
+        let profile = claims
+            .and_then(profile_of)
+            .ok_or(AppError::Code("INVALID_TOKEN"))?;
+        if profile.email.is_none() {
+            return Err(AppError::Code("FAILED_TO_GET_USER_INFO"));
+        }
+        let tokens = ProviderTokens {
+            access: access.map(str::to_owned),
+            id: Some(id_token.to_owned()),
+            ..ProviderTokens::default()
+        };
+        let scope = provider.scopes.join(",");
+        let entered = self
+            .enter_with(door, &provider, flow, &profile, &scope, &tokens, origin)
+            .await;
+        let (issued, _) = entered.map_err(|error| match error {
+            AppError::Code(
+                "account_not_linked" | "signup_disabled" | "account_already_linked_to_different_user",
+            ) => AppError::Code("OAUTH_LINK_ERROR"),
+            other => other,
+        })?;
+        let user = self
+            .app_user(issued.session.user_id)
+            .await?
+            .ok_or(AppError::Code("USER_NOT_FOUND"))?;
+        Ok((user, issued))
     }
 
     /// Signs in who an account at a provider belongs to, or makes somebody (section 4.4). Gives the session and whether somebody was made.

@@ -27,7 +27,7 @@ impl Doorward {
         claims.insert("aud".to_owned(), json!(origin));
         Ok(self
             .signing_key(SigningAlgorithm::EdDsa, now)?
-            .sign("JWT", &claims)?)
+            .sign_untyped(&claims)?)
     }
 
     /// The keys that verify them.
@@ -42,6 +42,12 @@ impl Doorward {
         let own: Vec<Value> = keys
             .into_iter()
             .filter(|key| key.get("kty").and_then(Value::as_str) == Some("OKP"))
+            .map(|mut key| {
+                if let Some(key) = key.as_object_mut() {
+                    key.remove("use");
+                }
+                key
+            })
             .collect();
         json!({ "keys": own })
     }

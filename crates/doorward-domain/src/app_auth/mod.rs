@@ -155,6 +155,8 @@ pub struct AppAuth {
     pub auto_sign_in: bool,
     /// Must the address be proved before anybody signs in?
     pub require_verification: bool,
+    /// May people ask for a link to prove it?
+    pub verification: bool,
     /// Is a link to prove it sent at sign-up?
     pub verify_on_sign_up: bool,
     /// Is one sent at a sign-in that is refused for it?
@@ -212,6 +214,7 @@ impl Default for AppAuth {
             sign_up: false,
             auto_sign_in: true,
             require_verification: false,
+            verification: true,
             verify_on_sign_up: false,
             verify_on_sign_in: false,
             sign_in_after_verification: false,

@@ -9,6 +9,7 @@ use doorward_core::app_auth::Door;
 use doorward_core::app_auth::people::Remember;
 use doorward_core::sessions::{Issued, Visit};
 use doorward_core::{Doorward, Origin};
+use doorward_domain::UserId;
 use doorward_domain::app_auth::SameSite;
 use doorward_domain::app_auth::origin::may_go;
 
@@ -32,6 +33,10 @@ pub(super) struct Call {
     pub(super) answer: Vec<(HeaderName, String)>,
     /// `Set-Cookie`, latest last; one per name.
     cookies: Vec<(String, String)>,
+    /// Token of the session whose cookie goes back.
+    pub(super) kept: Option<String>,
+    /// Whose session began in this call.
+    pub(super) begun_for: Option<UserId>,
 }
 
 /// Who calls.
@@ -77,6 +82,22 @@ pub(super) fn unescape(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
+/// A place as it may stand in a header: what is not ASCII is percent-encoded.
+pub(super) fn ascii(place: &str) -> String {
+    let mut out = String::with_capacity(place.len());
+    for c in place.chars() {
+        if c.is_ascii() {
+            out.push(c);
+        } else {
+            let mut bytes = [0; 4];
+            for byte in c.encode_utf8(&mut bytes).bytes() {
+                out.push_str(&format!("%{byte:02X}"));
+            }
+        }
+    }
+    out
+}
+
 /// Percent-encodes what `encodeURIComponent` encodes.
 pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 16);
@@ -110,6 +131,8 @@ impl Call {
             origin,
             answer: Vec::new(),
             cookies: Vec::new(),
+            kept: None,
+            begun_for: None,
         }
     }
 
@@ -250,6 +273,7 @@ impl Call {
     /// The cookies of a session that begins or goes on.
     pub(super) fn keep_session(&mut self, token: &str, remember: Remember) -> Result<(), Fail> {
         let seconds = self.door.settings().lifetime.seconds();
+        self.kept = Some(token.to_owned());
         match remember {
             Remember::Yes => {
                 self.set_signed("session_token", token, Some(seconds))?;
@@ -270,13 +294,8 @@ impl Call {
 
     /// Begins a session in the browser.
     pub(super) fn begin(&mut self, issued: &Issued, remember: Remember) -> Result<(), Fail> {
-        self.keep_session(&issued.token, remember)?;
-        if self.door.settings().has("multi-session") {
-            let name = format!("session_token_multi-{}", issued.token.to_ascii_lowercase());
-            let seconds = self.door.settings().lifetime.seconds();
-            self.set_signed(&name, &issued.token, Some(seconds))?;
-        }
-        Ok(())
+        self.begun_for = Some(issued.session.user_id);
+        self.keep_session(&issued.token, remember)
     }
 
     /// Was the session that the browser has begun without being remembered?
@@ -395,6 +414,15 @@ impl Call {
         Ok(Caller { visit, ..caller })
     }
 
+    /// A place of the app with the door's origin before it.
+    pub(super) fn absolute(&self, place: &str) -> String {
+        if place.starts_with('/') {
+            format!("{}{place}", self.door.settings().origin())
+        } else {
+            place.to_owned()
+        }
+    }
+
     /// May a browser be sent there?
     pub(super) fn may_go(&self, target: &str) -> bool {
         let settings = self.door.settings();
@@ -415,7 +443,8 @@ impl Call {
                 Some(Value::String(target)) if target.is_empty() || self.may_go(target) => {}
                 Some(Value::String(_)) => return Err(Fail::code(code)),
                 Some(_) => {
-                    let text = format!("Invalid {name}: expected a string");
+                    let shown = if name == "redirectTo" { "redirectURL" } else { name };
+                    let text = format!("Invalid {shown}: expected a string");
                     return Err(Fail::plain(StatusCode::BAD_REQUEST, &text));
                 }
             }

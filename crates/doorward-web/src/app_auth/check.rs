@@ -12,7 +12,7 @@ pub(super) struct Check<'a> {
     problems: Vec<String>,
 }
 
-fn kind(value: Option<&Value>) -> &'static str {
+pub(super) fn kind(value: Option<&Value>) -> &'static str {
     match value {
         None => "undefined",
         Some(Value::Null) => "null",

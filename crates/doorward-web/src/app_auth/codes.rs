@@ -332,15 +332,6 @@ pub(super) async fn send_link(call: &mut Call) -> Answered {
     Ok(Answer::Json(json!({ "status": true })))
 }
 
-/// A place of the app with the door's origin before it.
-fn absolute(call: &Call, place: &str) -> String {
-    if place.starts_with('/') {
-        format!("{}{place}", call.door.settings().origin())
-    } else {
-        place.to_owned()
-    }
-}
-
 pub(super) async fn follow_link(call: &mut Call) -> Answered {
     let query = call.query.clone();
     let mut check = Check::new("query", Some(&query));
@@ -352,7 +343,7 @@ pub(super) async fn follow_link(call: &mut Call) -> Answered {
     check.done()?;
     let failed = |call: &Call, code: &str| {
         let place = error.as_deref().or(back.as_deref()).unwrap_or("/");
-        Ok(Answer::Go(with_query(&absolute(call, place), &[("error", code)])))
+        Ok(Answer::Go(with_query(&call.absolute(place), &[("error", code)])))
     };
     let Some(proof) = call.doorward.use_proof::<Value>(&call.door, LINK, token).await? else {
         return failed(call, "INVALID_TOKEN");
@@ -380,7 +371,7 @@ pub(super) async fn follow_link(call: &mut Call) -> Answered {
     call.begin(&issued, Remember::Yes)?;
     let place = if fresh { new_user.or(back) } else { back };
     match place {
-        Some(place) => Ok(Answer::Go(absolute(call, &place))),
+        Some(place) => Ok(Answer::Go(call.absolute(&place))),
         None => {
             let session = wire::session(&issued.session, &issued.token);
             let user = user_json(call, &user);

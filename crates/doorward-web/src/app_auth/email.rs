@@ -61,15 +61,13 @@ pub(super) fn given_username(
 
 /// Fields that nobody sets on the own account.
 pub(super) fn refuse_foreign_fields(body: Option<&Value>) -> Result<(), Fail> {
-    for name in [
-        "role",
-        "banned",
-        "banReason",
-        "banExpires",
-        "emailVerified",
-        "twoFactorEnabled",
-    ] {
-        if body.and_then(|body| body.get(name)).is_some() {
+    for name in ["role", "banned", "banReason", "banExpires", "twoFactorEnabled"] {
+        let given = body.and_then(|body| body.get(name));
+        // What says no is as good as nothing said.
+        let empty = |value: &Value| {
+            matches!(value, Value::Null | Value::Bool(false)) || *value == json!("") || *value == json!(0)
+        };
+        if given.is_some_and(|value| !empty(value)) {
             let text = format!("{name} is not allowed to be set");
             return Err(Fail::said(StatusCode::BAD_REQUEST, "FIELD_NOT_ALLOWED", &text));
         }
@@ -95,6 +93,9 @@ pub(super) async fn sign_up(call: &mut Call) -> Answered {
     let name = check.text("name");
     let email = check.email("email");
     let password = check.text("password");
+    if body.as_ref().and_then(|body| body.get("password")) == Some(&Value::String(String::new())) {
+        check.refuse("password", "Too small: expected string to have >=1 characters");
+    }
     let image = check.nullable_text("image");
     let wanted = check.maybe_text("username");
     let shown = check.maybe_text("displayUsername");
@@ -159,9 +160,20 @@ pub(super) async fn sign_in(call: &mut Call) -> Answered {
     let mut check = Check::new("body", body.as_ref());
     let email = check.text("email");
     let password = check.text("password");
+    check.maybe_text("callbackURL");
+    // Forms have only texts.
+    if !call
+        .header("content-type")
+        .is_some_and(|kind| kind.contains("form"))
+    {
+        check.maybe_bool("rememberMe");
+    }
     check.done()?;
     if !is_email(email) {
         return Err(Fail::code("INVALID_EMAIL"));
+    }
+    if password.encode_utf16().count() > call.door.settings().longest_password as usize {
+        return Err(Fail::code("PASSWORD_TOO_LONG"));
     }
     enter(call, &email.to_lowercase(), password, "INVALID_EMAIL_OR_PASSWORD").await
 }

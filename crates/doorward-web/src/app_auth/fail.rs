@@ -70,6 +70,11 @@ const TEXTS: &[(&str, &str)] = &[
     ),
     ("SERVICE_UNAVAILABLE", "Service unavailable"),
     ("UNAUTHORIZED", "Unauthorized"),
+    (
+        "METHOD_NOT_ALLOWED_DEFER_SESSION_REQUIRED",
+        "POST method requires deferSessionRefresh to be enabled in session config",
+    ),
+    ("NOT_FOUND", "Not found"),
     ("INVALID_OTP", "Invalid OTP"),
     ("OTP_EXPIRED", "OTP expired"),
     ("BODY_MUST_BE_AN_OBJECT", "Body must be an object"),

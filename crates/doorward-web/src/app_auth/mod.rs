@@ -84,7 +84,12 @@ pub(crate) async fn answer(app: App, request: Request, door: Door, path: String)
     if let Some(query) = ask.uri.query() {
         call.query = pairs(query).unwrap_or(Value::Object(Map::new()));
     }
-    let result = run(&mut call, &app, Request::from_parts(parts, body)).await;
+    let mut result = run(&mut call, &app, Request::from_parts(parts, body)).await;
+    if call.door.settings().has("multi-session")
+        && let Err(fail) = small::keep_several(&mut call).await
+    {
+        result = Err(fail);
+    }
     respond(&call, result, cors)
 }
 
@@ -162,7 +167,7 @@ fn check_origin(call: &Call) -> Result<(), Fail> {
     let validate = || {
         let given = match call.header("origin") {
             Some("null") if site == Some("same-origin") => Some(own.to_owned()),
-            Some("null") => None,
+            Some("null" | "") => None,
             Some(origin) => Some(origin.to_owned()),
             None => call.header("referer").and_then(origin_of).map(str::to_owned),
         };
@@ -236,7 +241,8 @@ async fn read_body(call: &mut Call, app: &App, request: Request) -> Result<(), F
             ));
         }
     };
-    if bytes.is_empty() && kind.is_empty() {
+    // Without a kind it is as if there were none.
+    if kind.is_empty() {
         return Ok(());
     }
     let takes_forms = matches!(call.path.as_str(), "/sign-up/email" | "/sign-in/email")
@@ -257,16 +263,12 @@ async fn read_body(call: &mut Call, app: &App, request: Request) -> Result<(), F
         }
         _ => {
             let allowed = if takes_forms {
-                "application/json, application/x-www-form-urlencoded"
+                "application/x-www-form-urlencoded, application/json"
             } else {
                 "application/json"
             };
             let shown: String = kind.chars().filter(|c| c.is_ascii_graphic()).take(100).collect();
-            let text = if shown.is_empty() {
-                format!("Content-Type is required. Allowed types: {allowed}")
-            } else {
-                format!("Content-Type \"{shown}\" is not allowed. Allowed types: {allowed}")
-            };
+            let text = format!("Content-Type \"{shown}\" is not allowed. Allowed types: {allowed}");
             return Err(Fail::said(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "UNSUPPORTED_MEDIA_TYPE",
@@ -531,7 +533,7 @@ fn with_query(place: &str, pairs: &[(&str, &str)]) -> String {
     let mut text = rest.to_owned();
     for (name, value) in pairs {
         text.push(if text.contains('?') { '&' } else { '?' });
-        text.push_str(&format!("{name}={}", call::escape(value)));
+        text.push_str(&format!("{name}={}", call::escape(value).replace("%20", "+")));
     }
     if let Some(fragment) = fragment {
         text.push('#');
@@ -565,7 +567,7 @@ fn respond(call: &Call, result: Answered, cors: Option<String>) -> Response {
         }
         Ok(Answer::Go(place)) => {
             *response.status_mut() = StatusCode::FOUND;
-            if let Ok(place) = HeaderValue::from_str(&place) {
+            if let Ok(place) = HeaderValue::from_str(&call::ascii(&place)) {
                 response.headers_mut().insert(LOCATION, place);
             }
         }

@@ -74,9 +74,12 @@ pub(super) async fn follow(call: &mut Call, token: &str) -> Answered {
     let seen = call.doorward.see_proof::<Value>(&call.door, RESET, token).await?;
     if back.is_empty() || seen.is_none_or(|proof| proof.late) {
         let back = if back.is_empty() { fallback.as_str() } else { back };
-        return Ok(Answer::Go(with_query(back, &[("error", "INVALID_TOKEN")])));
+        return Ok(Answer::Go(with_query(
+            &call.absolute(back),
+            &[("error", "INVALID_TOKEN")],
+        )));
     }
-    Ok(Answer::Go(with_query(back, &[("token", token)])))
+    Ok(Answer::Go(with_query(&call.absolute(back), &[("token", token)])))
 }
 
 pub(super) async fn reset(call: &mut Call) -> Answered {
@@ -242,7 +245,7 @@ pub(super) async fn send_verification(call: &mut Call) -> Answered {
     let email = check.email("email");
     let back = check.maybe_text("callbackURL").unwrap_or("/");
     check.done()?;
-    if !call.doorward.sends_mail() {
+    if !call.door.settings().verification || !call.doorward.sends_mail() {
         return Err(Fail::code("VERIFICATION_EMAIL_NOT_ENABLED"));
     }
     if let Some(caller) = call.caller(true).await? {

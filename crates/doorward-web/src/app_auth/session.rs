@@ -38,9 +38,8 @@ pub(super) async fn get(call: &mut Call) -> Answered {
 
 async fn read(call: &mut Call) -> Answered {
     let Some(caller) = call.caller(true).await? else {
-        let name = call.cookie_name("session_token");
-        // A genuine cookie of a session that is gone is of no more use.
-        if call.signed(&name)?.is_some() {
+        // What was shown is of no more use.
+        if !call.shown(true)?.is_empty() {
             call.clear_session();
         }
         return Ok(Answer::Json(Value::Null));
@@ -77,10 +76,9 @@ pub(super) async fn sign_out(call: &mut Call) -> Answered {
 
 pub(super) async fn list(call: &mut Call) -> Answered {
     let caller = call.require(Gate::Fresh).await?;
-    let sessions = call
-        .doorward
-        .app_sessions(&call.door, caller.visit.person.user.id)
-        .await?;
+    let user = caller.visit.person.user.id;
+    let mut sessions = call.doorward.app_sessions(&call.door, user).await?;
+    sessions.sort_by_key(|session| (session.created_at, session.id));
     let list: Vec<Value> = sessions
         .iter()
         .map(|session| {
@@ -99,9 +97,13 @@ pub(super) async fn revoke(call: &mut Call) -> Answered {
     check.done()?;
     let caller = call.require(Gate::Sensitive).await?;
     let user = caller.visit.person.user.id;
-    call.doorward
+    let ended = call
+        .doorward
         .app_end(&call.door, user, Ending::Named(token), &call.origin)
         .await?;
+    if ended.contains(&caller.visit.session.id) {
+        call.clear_session();
+    }
     Ok(Answer::Json(json!({ "status": true })))
 }
 
@@ -111,6 +113,7 @@ pub(super) async fn revoke_all(call: &mut Call) -> Answered {
     call.doorward
         .app_end(&call.door, user, Ending::All, &call.origin)
         .await?;
+    call.clear_session();
     Ok(Answer::Json(json!({ "status": true })))
 }
 

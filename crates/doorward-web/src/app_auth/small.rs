@@ -52,7 +52,7 @@ pub(super) async fn verify(call: &mut Call) -> Answered {
         return Err(bad("Invalid token"));
     };
     if proof.late {
-        return Err(bad("Token expired"));
+        return Err(bad("Invalid token"));
     }
     let token = proof
         .content
@@ -152,24 +152,54 @@ pub(super) async fn revoke(call: &mut Call) -> Answered {
     Ok(Answer::Json(json!({ "status": true })))
 }
 
+/// Names of the cookies of all sessions that this browser holds or held, with our signature.
+fn held_names(call: &Call) -> Result<Vec<(String, String)>, Fail> {
+    let prefix = call.cookie_name("session_token_multi-");
+    let mut names = Vec::new();
+    for name in call.cookies_like(&prefix).into_iter().take(20) {
+        if let Some(token) = call.signed(&name)?
+            && name == format!("{prefix}{}", token.to_ascii_lowercase())
+        {
+            names.push((name, token));
+        }
+    }
+    Ok(names)
+}
+
 /// Takes every session that the browser holds, at sign-out.
 pub(super) async fn let_go(call: &mut Call) -> Result<(), Fail> {
     for caller in held(call).await? {
         let user = caller.visit.person.user.id;
         let doorward = call.doorward.clone();
-        doorward
-            .app_end(
-                &call.door,
-                user,
-                Ending::One(caller.visit.session.id),
-                &call.origin,
-            )
-            .await?;
-        let cookie = call.cookie_name(&format!(
-            "session_token_multi-{}",
-            caller.token.to_ascii_lowercase()
-        ));
-        call.expire_full(&cookie);
+        let one = Ending::One(caller.visit.session.id);
+        doorward.app_end(&call.door, user, one, &call.origin).await?;
+    }
+    for (name, _) in held_names(call)? {
+        call.expire_full(&name);
+    }
+    Ok(())
+}
+
+/// Keeps the session whose cookie goes back beside the others that the browser holds; another one of the same person gives way.
+pub(super) async fn keep_several(call: &mut Call) -> Result<(), Fail> {
+    let Some(token) = call.kept.clone() else {
+        return Ok(());
+    };
+    let names = held_names(call)?;
+    if !names.iter().any(|(_, held)| *held == token) {
+        let seconds = call.door.settings().lifetime.seconds();
+        let name = format!("session_token_multi-{}", token.to_ascii_lowercase());
+        call.set_signed(&name, &token, Some(seconds))?;
+    }
+    let Some(user) = call.begun_for else { return Ok(()) };
+    for caller in held(call).await? {
+        if caller.visit.person.user.id == user && caller.token != token {
+            let name = call.cookie_name(&format!(
+                "session_token_multi-{}",
+                caller.token.to_ascii_lowercase()
+            ));
+            call.expire_full(&name);
+        }
     }
     Ok(())
 }

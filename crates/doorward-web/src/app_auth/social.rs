@@ -5,6 +5,7 @@ use http::header::LOCATION;
 use serde_json::{Value, json};
 
 use doorward_core::app_auth::AppError;
+use doorward_core::app_auth::people::Remember;
 use doorward_core::app_auth::social::{Dialect, Finished, Flow, Link, Returned};
 use doorward_domain::app_auth::{Account, ProviderTokens};
 
@@ -70,9 +71,38 @@ pub(super) async fn sign_in(call: &mut Call) -> Answered {
         return Err(Fail::code("PROVIDER_NOT_FOUND"));
     }
     if id_token {
-        return Err(Fail::with(StatusCode::NOT_FOUND, "ID_TOKEN_NOT_SUPPORTED"));
+        return with_id_token(call, &flow).await;
     }
     begin(call, flow, quiet).await
+}
+
+/// The app brings an ID token along that it got itself.
+async fn with_id_token(call: &mut Call, flow: &Flow) -> Answered {
+    let given = call.body.as_ref().and_then(|body| body.get("idToken")).cloned();
+    let mut check = Check::new("body.idToken", given.as_ref());
+    let token = check.text("token");
+    let nonce = check.maybe_text("nonce");
+    let access = check.maybe_text("accessToken");
+    check.done()?;
+    let doorward = call.doorward.clone();
+    let entered = doorward
+        .app_enter_with_id_token(&call.door, flow, token, nonce, access, &call.origin)
+        .await;
+    let (user, issued) = entered.map_err(|error| match error {
+        AppError::Code(code @ ("INVALID_TOKEN" | "OAUTH_LINK_ERROR")) => {
+            Fail::with(StatusCode::UNAUTHORIZED, code)
+        }
+        AppError::Code("ID_TOKEN_NOT_SUPPORTED") => {
+            Fail::with(StatusCode::NOT_FOUND, "ID_TOKEN_NOT_SUPPORTED")
+        }
+        other => Fail::from(other),
+    })?;
+    let remember = if flow.short { Remember::No } else { Remember::Yes };
+    call.begin(&issued, remember)?;
+    let user = wire::user(&user, &call.door, call.now());
+    Ok(Answer::Json(
+        json!({ "redirect": false, "token": issued.token, "user": user }),
+    ))
 }
 
 pub(super) async fn sign_in_old(call: &mut Call) -> Answered {
@@ -166,7 +196,7 @@ pub(super) async fn callback(call: &mut Call, provider: &str, dialect: Dialect) 
             &call.origin,
         )
         .await?;
-    if cookie.is_some() {
+    if cookie.is_some() && cookie == returned.state {
         call.expire("state");
     }
     let home = call.door.settings().origin().to_owned();
@@ -231,6 +261,15 @@ fn scopes(account: &Account) -> Vec<&str> {
         .collect()
 }
 
+/// The account on the wire: by the row for who named the row (1.7), as the provider names it otherwise (1.6).
+fn shown_account(call: &Call, account: &Account) -> String {
+    if call.field("providerId").is_some() {
+        account.account.clone()
+    } else {
+        account.id.to_string()
+    }
+}
+
 async fn tokens(call: &Call, always: bool) -> Result<(Account, ProviderTokens), Fail> {
     let body = call.body.clone();
     let mut check = Check::new("body", body.as_ref());
@@ -272,7 +311,7 @@ pub(super) async fn refresh_token(call: &mut Call) -> Answered {
     Ok(Answer::Json(json!({
         "accessToken": tokens.access, "refreshToken": tokens.refresh,
         "accessTokenExpiresAt": tokens.access_until.map(wire::time), "refreshTokenExpiresAt": tokens.refresh_until.map(wire::time),
-        "scope": account.scope, "idToken": tokens.id, "providerId": account.provider, "accountId": account.account,
+        "scope": account.scope, "idToken": tokens.id, "providerId": account.provider, "accountId": shown_account(call, &account),
     })))
 }
 

@@ -39,6 +39,9 @@ fn told(code: &'static str) -> Fail {
         "TWO_FACTOR_NOT_ENABLED" => "Two factor isn't enabled".to_owned(),
         "OTP_HAS_EXPIRED" => "OTP has expired".to_owned(),
         "OTP_NOT_CONFIGURED" => "OTP not configured".to_owned(),
+        "ACCOUNT_TEMPORARILY_LOCKED" => {
+            "Too many failed verification attempts. Your account is temporarily locked. Please try again later.".to_owned()
+        }
         "TOO_MANY_ATTEMPTS_REQUEST_NEW_CODE" => "Too many attempts. Please request a new code.".to_owned(),
         other => super::fail::text_of(other),
     };
@@ -119,7 +122,11 @@ pub(super) async fn stand_between(
     call.doorward
         .keep_proof(&call.door, (PENDING, &name), Some(user.id), &content, PENDING_FOR)
         .await?;
-    call.clear_session();
+    call.expire("session_token");
+    call.expire("session_data");
+    if remember == Remember::No {
+        call.set_signed("dont_remember", "true", None)?;
+    }
     call.set_signed("two_factor", &name, Some(PENDING_FOR.seconds()))?;
     let mut methods = vec!["totp"];
     if call.doorward.sends_mail() {
@@ -177,6 +184,9 @@ async fn passed(call: &mut Call, asked: Asked, trusts: bool) -> Answered {
     call.begin(&issued, remember)?;
     if trusts {
         trust(call, user.id).await?;
+        if remember == Remember::Yes {
+            call.expire("dont_remember");
+        }
     }
     let user = user_json(call, &user);
     Ok(Answer::Json(json!({ "token": issued.token, "user": user })))

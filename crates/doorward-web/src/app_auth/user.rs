@@ -20,7 +20,9 @@ pub(super) async fn update(call: &mut Call) -> Answered {
     let caller = call.require(Gate::Session).await?;
     let body = call.body.clone();
     let Some(Value::Object(fields)) = &body else {
-        return Err(Fail::code("BODY_MUST_BE_AN_OBJECT"));
+        let got = super::check::kind(body.as_ref());
+        let text = format!("[body] Invalid input: expected record, received {got}");
+        return Err(Fail::said(StatusCode::BAD_REQUEST, "VALIDATION_ERROR", &text));
     };
     if fields.contains_key("email") {
         return Err(Fail::code("EMAIL_CAN_NOT_BE_UPDATED"));
@@ -153,7 +155,8 @@ pub(super) async fn change_email(call: &mut Call) -> Answered {
 
 pub(super) async fn delete(call: &mut Call) -> Answered {
     if !call.door.settings().delete_user {
-        return Err(Fail::nothing());
+        call.require(Gate::Sensitive).await?;
+        return Err(Fail::with(StatusCode::NOT_FOUND, "NOT_FOUND"));
     }
     let body = call.body.clone().or_else(|| Some(json!({})));
     let mut check = Check::new("body", body.as_ref());
@@ -213,7 +216,7 @@ pub(super) async fn delete(call: &mut Call) -> Answered {
 
 pub(super) async fn delete_callback(call: &mut Call) -> Answered {
     if !call.door.settings().delete_user {
-        return Err(Fail::nothing());
+        return Err(Fail::with(StatusCode::NOT_FOUND, "NOT_FOUND"));
     }
     let query = call.query.clone();
     let mut check = Check::new("query", Some(&query));

@@ -103,6 +103,9 @@ pub(crate) struct Set {
     /// Must an address be proved before anybody signs in? [default: no]
     #[arg(long, value_name = "YES|NO")]
     require_verification: Option<Answer>,
+    /// May people ask for a link to prove their address? [default: yes]
+    #[arg(long, value_name = "YES|NO")]
+    verification: Option<Answer>,
     /// Is a link to prove the address sent at sign-up? [default: no]
     #[arg(long, value_name = "YES|NO")]
     verify_on_sign_up: Option<Answer>,
@@ -273,6 +276,7 @@ async fn set(given: Set, desk: &Desk) -> Result<()> {
         sign_up: said(given.sign_up),
         auto_sign_in: said(given.auto_sign_in),
         require_verification: said(given.require_verification),
+        verification: said(given.verification),
         verify_on_sign_up: said(given.verify_on_sign_up),
         verify_on_sign_in: said(given.verify_on_sign_in),
         sign_in_after_verification: said(given.sign_in_after_verification),
@@ -401,7 +405,7 @@ fn shown(application: &Application, door: &Door) -> Value {
         "application": application.slug, "base_url": door.base_url, "aliases": door.aliases, "secrets": door.secrets.len(),
         "trusted_origins": door.trusted_origins, "cookie_prefix": door.cookie_prefix, "cookie_domain": door.cookie_domain,
         "same_site": door.same_site.as_str(), "sign_up": door.sign_up, "auto_sign_in": door.auto_sign_in,
-        "require_verification": door.require_verification, "verify_on_sign_up": door.verify_on_sign_up,
+        "require_verification": door.require_verification, "verification": door.verification, "verify_on_sign_up": door.verify_on_sign_up,
         "verify_on_sign_in": door.verify_on_sign_in, "sign_in_after_verification": door.sign_in_after_verification,
         "reset_password": door.reset_password, "revoke_on_reset": door.revoke_on_reset, "change_email": door.change_email,
         "delete_user": door.delete_user, "delete_by_mail": door.delete_by_mail, "rate_limit": door.rate_limit, "plugins": door.plugins,
