@@ -479,6 +479,7 @@ impl Doorward {
     ///
     /// # Errors
     /// `Refused` when the user is switched off or a service.
+    #[expect(clippy::too_many_arguments, reason = "each is one thing that decides")]
     pub(crate) async fn issue_session(
         &self,
         tx: &Tx,

@@ -230,6 +230,7 @@ impl Doorward {
     ///
     /// # Errors
     /// `Refused` when the person may not enter the app; a code when banned.
+    #[expect(clippy::too_many_arguments, reason = "each is one thing that decides")]
     pub(crate) async fn enter_by(
         &self,
         tx: &Tx,
@@ -465,6 +466,7 @@ impl Doorward {
         Ok(())
     }
 
+    #[expect(clippy::too_many_arguments, reason = "each is one thing that decides")]
     pub(crate) async fn set_password_in(
         &self,
         tx: &Tx,

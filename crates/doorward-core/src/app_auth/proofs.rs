@@ -40,6 +40,7 @@ impl Doorward {
     ///
     /// # Errors
     /// `Fault` when the database is away.
+    #[expect(clippy::too_many_arguments, reason = "each is one thing that decides")]
     pub async fn put_proof(
         &self,
         tx: &Tx,
@@ -84,7 +85,7 @@ impl Doorward {
         Ok(())
     }
 
-    fn open_proof<T: DeserializeOwned>(&self, digest: &[u8; 32], proof: Proof) -> Option<Proved<T>> {
+    fn open_proof<T: DeserializeOwned>(&self, digest: &[u8; 32], proof: &Proof) -> Option<Proved<T>> {
         let bytes = self
             .inner
             .keyring
@@ -111,7 +112,7 @@ impl Doorward {
     ) -> Result<Option<Proved<T>>> {
         let digest = digest(door, purpose, secret);
         let found = self.store()?.read().proof(door.application.id, &digest).await?;
-        Ok(found.and_then(|proof| self.open_proof(&digest, proof)))
+        Ok(found.and_then(|proof| self.open_proof(&digest, &proof)))
     }
 
     /// Uses a proof up: one caller gets it.
@@ -127,7 +128,7 @@ impl Doorward {
     ) -> Result<Option<Proved<T>>> {
         let digest = digest(door, purpose, secret);
         let found = tx.take_proof(door.application.id, &digest).await?;
-        Ok(found.and_then(|proof| self.open_proof(&digest, proof)))
+        Ok(found.and_then(|proof| self.open_proof(&digest, &proof)))
     }
 
     /// The same in a transaction of its own.

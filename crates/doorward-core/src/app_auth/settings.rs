@@ -223,6 +223,7 @@ impl Doorward {
         Ok(())
     }
 
+    #[expect(clippy::too_many_lines, reason = "one step after the other, a field each")]
     fn apply_door(&self, door: &mut AppAuth, change: &DoorChange) -> Result<Option<String>> {
         if let Some(url) = &change.base_url {
             let url = url.trim_end_matches('/');

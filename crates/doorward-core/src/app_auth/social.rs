@@ -382,6 +382,11 @@ impl Doorward {
     ///
     /// # Errors
     /// `Fault` when the database is away; everything else is told as [`Finished::Failed`].
+    #[expect(clippy::too_many_arguments, reason = "each is one thing that decides")]
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one step after the other, in the order of the contract"
+    )]
     pub async fn app_finish(
         &self,
         door: &Door,
@@ -703,6 +708,7 @@ impl Doorward {
     ///
     /// # Errors
     /// `INVALID_TOKEN`, `FAILED_TO_GET_USER_INFO`, `OAUTH_LINK_ERROR` and those of signing in.
+    #[expect(clippy::too_many_arguments, reason = "each is one thing that decides")]
     pub async fn app_enter_with_id_token(
         &self,
         door: &Door,
@@ -858,6 +864,7 @@ impl Doorward {
         }
     }
 
+    #[expect(clippy::too_many_arguments, reason = "each is one thing that decides")]
     async fn link_account(
         &self,
         door: &Door,
@@ -896,7 +903,7 @@ impl Doorward {
             }
             None => {
                 self.add_account(&tx, door, &provider.id, user, profile, scope, tokens, now)
-                    .await?
+                    .await?;
             }
         }
         tx.commit().await?;

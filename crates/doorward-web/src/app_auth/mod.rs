@@ -79,7 +79,7 @@ pub(crate) async fn answer(app: App, request: Request, door: Door, path: String)
     let mut call = Call::new(doorward, door, path, method, ask.headers, origin);
     let cors = cross_origin(&call);
     if call.method == Method::OPTIONS {
-        return preflight(&call, cors);
+        return preflight(&call, cors.as_deref());
     }
     if let Some(query) = ask.uri.query() {
         call.query = pairs(query).unwrap_or(Value::Object(Map::new()));
@@ -90,7 +90,7 @@ pub(crate) async fn answer(app: App, request: Request, door: Door, path: String)
     {
         result = Err(fail);
     }
-    respond(&call, result, cors)
+    respond(&call, result, cors.as_deref())
 }
 
 /// The trusted origin that a script calls from.
@@ -110,10 +110,10 @@ fn share(headers: &mut HeaderMap, cors: Option<&str>) {
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
 }
 
-fn preflight(call: &Call, cors: Option<String>) -> Response {
+fn preflight(call: &Call, cors: Option<&str>) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     let headers = response.headers_mut();
-    share(headers, cors.as_deref());
+    share(headers, cors);
     if cors.is_some() {
         headers.insert(
             ACCESS_CONTROL_ALLOW_METHODS,
@@ -267,7 +267,7 @@ async fn read_body(call: &mut Call, app: &App, request: Request) -> Result<(), F
             } else {
                 "application/json"
             };
-            let shown: String = kind.chars().filter(|c| c.is_ascii_graphic()).take(100).collect();
+            let shown: String = kind.chars().filter(char::is_ascii_graphic).take(100).collect();
             let text = format!("Content-Type \"{shown}\" is not allowed. Allowed types: {allowed}");
             return Err(Fail::said(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -554,7 +554,7 @@ fn json_body(response: &mut Response, value: &Value) {
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
 }
 
-fn respond(call: &Call, result: Answered, cors: Option<String>) -> Response {
+fn respond(call: &Call, result: Answered, cors: Option<&str>) -> Response {
     let mut response = Response::default();
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -577,7 +577,7 @@ fn respond(call: &Call, result: Answered, cors: Option<String>) -> Response {
         Err(fail) => failed(&mut response, fail, call),
     }
     call.write(response.headers_mut());
-    share(response.headers_mut(), cors.as_deref());
+    share(response.headers_mut(), cors);
     response
 }
 
