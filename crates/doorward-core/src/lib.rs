@@ -118,7 +118,7 @@ struct Inner {
     app_passwords: app_passwords::Cache,
     doors: app_auth::Doors,
     /// Documents of providers that people sign in with.
-    providers: app_auth::social::Documents,
+    providers: app_auth::providers::Documents,
     refusals: events::Limiter,
     inflight: sign_in::Inflight,
     fetched_keys: client_auth::JwksCache,
@@ -165,7 +165,7 @@ impl Doorward {
                 sessions,
                 app_passwords: app_passwords::Cache::default(),
                 doors: app_auth::Doors::default(),
-                providers: app_auth::social::Documents::default(),
+                providers: app_auth::providers::Documents::default(),
                 refusals: events::Limiter::default(),
                 inflight: sign_in::Inflight::default(),
                 fetched_keys: client_auth::JwksCache::default(),

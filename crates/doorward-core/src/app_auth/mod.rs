@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod mail;
 pub mod people;
 pub mod proofs;
+pub(crate) mod providers;
 pub mod sessions;
 pub mod settings;
 pub mod social;
