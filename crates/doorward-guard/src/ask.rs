@@ -68,11 +68,17 @@ impl Asker {
         let mut value = HeaderValue::try_from(text)
             .map_err(|_| Silence::Failed("not a header".to_owned(), place(url)))?;
         value.set_sensitive(true);
-        self.call(self.client.get(url.clone()).header(header, value), url).await
+        self.call(self.client.get(url.clone()).header(header, value), url)
+            .await
     }
 
     /// Posts the question of RFC 7662.
-    pub(crate) async fn introspect(&self, url: &Url, client: &ClientSecret, token: &str) -> Result<Answer, Silence> {
+    pub(crate) async fn introspect(
+        &self,
+        url: &Url,
+        client: &ClientSecret,
+        token: &str,
+    ) -> Result<Answer, Silence> {
         let form = [("token", token), ("token_type_hint", "access_token")];
         let request = self.client.post(url.clone()).form(&form);
         self.call(client.sign(request), url).await
@@ -85,7 +91,10 @@ impl Asker {
         client: Option<&ClientSecret>,
         token: &str,
     ) -> Result<Answer, Silence> {
-        let request = self.client.post(url.clone()).json(&serde_json::json!({ "token": token }));
+        let request = self
+            .client
+            .post(url.clone())
+            .json(&serde_json::json!({ "token": token }));
         let request = match client {
             Some(client) => client.sign(request),
             None => request,

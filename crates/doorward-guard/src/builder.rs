@@ -54,8 +54,15 @@ enum Issuer {
     /// Any OpenID provider, found by discovery.
     Other { issuer: String, audience: String },
     /// Doorward's token API.
-    TokenApi { issuer: String, audience: Option<String> },
-    TokenApiSecret { issuer: String, secret: Vec<u8>, audience: Option<String> },
+    TokenApi {
+        issuer: String,
+        audience: Option<String>,
+    },
+    TokenApiSecret {
+        issuer: String,
+        secret: Vec<u8>,
+        audience: Option<String>,
+    },
     /// The session door's `/token`.
     SessionJwt,
 }
@@ -250,14 +257,21 @@ impl Builder {
                 Err(problem) => problems.push(problem),
             }
         }
-        if acceptors.is_empty() && problems.is_empty() && self.sessions.is_none() && self.introspection.is_none() {
+        if acceptors.is_empty()
+            && problems.is_empty()
+            && self.sessions.is_none()
+            && self.introspection.is_none()
+        {
             problems.push(
-                "it lets nobody in: name at least one of openid, issuer, token_api, sessions, introspection".to_owned(),
+                "it lets nobody in: name at least one of openid, issuer, token_api, sessions, introspection"
+                    .to_owned(),
             );
         }
         let audiences = openid_audiences(&acceptors);
         if self.introspection.is_some() && audiences.is_empty() && !self.has_token_api() {
-            problems.push("introspection needs to know who this service is: name openid or issuer as well".to_owned());
+            problems.push(
+                "introspection needs to know who this service is: name openid or issuer as well".to_owned(),
+            );
         }
         if !problems.is_empty() {
             return Err(BuildError(problems));
@@ -295,7 +309,10 @@ impl Builder {
 
     fn check_numbers(&self, problems: &mut Vec<String>) {
         if self.leeway > LONGEST_LEEWAY {
-            problems.push(format!("leeway is {:?}, expected at most {LONGEST_LEEWAY:?}", self.leeway));
+            problems.push(format!(
+                "leeway is {:?}, expected at most {LONGEST_LEEWAY:?}",
+                self.leeway
+            ));
         }
         if self.keep_answers > LONGEST_KEEP {
             problems.push(format!(
@@ -318,17 +335,27 @@ impl Builder {
                 self.cookie_prefix
             ));
         }
-        if self.algorithms.as_ref().is_some_and(|allowed| allowed.contains(&Algorithm::HS256)) {
+        if self
+            .algorithms
+            .as_ref()
+            .is_some_and(|allowed| allowed.contains(&Algorithm::HS256))
+        {
             problems.push("HS256 never counts with public keys: use token_api_secret".to_owned());
         }
     }
 
     fn server(&self, address: &str, problems: &mut Vec<String>) -> Option<Url> {
         let problem = match Url::parse(address) {
-            Ok(url) if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() => {
+            Ok(url)
+                if !matches!(url.scheme(), "http" | "https")
+                    || url.query().is_some()
+                    || url.fragment().is_some() =>
+            {
                 "expected https:// and a host"
             }
-            Ok(url) if !url.username().is_empty() || url.password().is_some() => "expected no credentials in it",
+            Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+                "expected no credentials in it"
+            }
             Ok(url) if may_call(&url) || self.plain_http => return Some(url),
             Ok(_) => "expected https (http is for this machine; allow_plain_http lifts that)",
             Err(_) => "no URL",
@@ -342,7 +369,13 @@ impl Builder {
         self.issuers.iter().any(api)
     }
 
-    fn acceptor(&self, issuer: &Issuer, server: &Url, public: &Url, asker: &Arc<Asker>) -> Result<Acceptor, String> {
+    fn acceptor(
+        &self,
+        issuer: &Issuer,
+        server: &Url,
+        public: &Url,
+        asker: &Arc<Asker>,
+    ) -> Result<Acceptor, String> {
         let remote = |place| Keys::Remote(KeyCache::new(Arc::clone(asker), place, self.timing));
         let sessions = self.sessions.as_deref().unwrap_or("/api/auth");
         let origin = public.origin().ascii_serialization();
@@ -354,7 +387,12 @@ impl Builder {
                 }
                 let keys = below(server, &format!("/application/o/{slug}/jwks/"));
                 let name = format!("{}/application/o/{slug}/", self.public_url);
-                (Profile::OpenId, name, vec![audience.clone()], remote(Place::Set(keys)))
+                (
+                    Profile::OpenId,
+                    name,
+                    vec![audience.clone()],
+                    remote(Place::Set(keys)),
+                )
             }
             Issuer::Other { issuer, audience } => {
                 let mut problems = Vec::new();
@@ -366,13 +404,27 @@ impl Builder {
                     document,
                     issuer: issuer.clone(),
                 };
-                (Profile::OpenId, issuer.clone(), vec![audience.clone()], remote(place))
+                (
+                    Profile::OpenId,
+                    issuer.clone(),
+                    vec![audience.clone()],
+                    remote(place),
+                )
             }
             Issuer::TokenApi { issuer, audience } => {
                 let keys = remote(Place::Set(below(server, "/api/auth/jwks")));
-                (Profile::TokenApi, issuer.clone(), audience.iter().cloned().collect(), keys)
+                (
+                    Profile::TokenApi,
+                    issuer.clone(),
+                    audience.iter().cloned().collect(),
+                    keys,
+                )
             }
-            Issuer::TokenApiSecret { issuer, secret, audience } => {
+            Issuer::TokenApiSecret {
+                issuer,
+                secret,
+                audience,
+            } => {
                 if secret.len() < SHORTEST_SECRET {
                     return Err(format!(
                         "the shared secret of {issuer:?} has {} bytes, expected at least {SHORTEST_SECRET}",
@@ -380,7 +432,12 @@ impl Builder {
                     ));
                 }
                 let keys = Keys::Secret(KeySet::secret(secret));
-                (Profile::TokenApi, issuer.clone(), audience.iter().cloned().collect(), keys)
+                (
+                    Profile::TokenApi,
+                    issuer.clone(),
+                    audience.iter().cloned().collect(),
+                    keys,
+                )
             }
             Issuer::SessionJwt => {
                 let keys = remote(Place::Set(below(server, &format!("{sessions}/jwks"))));
@@ -388,11 +445,16 @@ impl Builder {
             }
         };
         if name.is_empty() || audiences.iter().any(String::is_empty) {
-            return Err(format!("issuer {name:?}: neither it nor its audience may be empty"));
+            return Err(format!(
+                "issuer {name:?}: neither it nor its audience may be empty"
+            ));
         }
         let algorithms = match keys {
             Keys::Secret(_) => vec![Algorithm::HS256],
-            Keys::Remote(_) => self.algorithms.clone().unwrap_or_else(|| Algorithm::ASYMMETRIC.to_vec()),
+            Keys::Remote(_) => self
+                .algorithms
+                .clone()
+                .unwrap_or_else(|| Algorithm::ASYMMETRIC.to_vec()),
         };
         Ok(Acceptor {
             profile,

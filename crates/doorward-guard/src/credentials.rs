@@ -2,8 +2,8 @@
 //!
 //! Only what is there is read here, and nothing is decoded: a cookie's value goes to the server byte for byte as it came.
 
-use http::header::{AUTHORIZATION, COOKIE, HOST, HeaderMap, ORIGIN, UPGRADE};
 use http::Method;
+use http::header::{AUTHORIZATION, COOKIE, HOST, HeaderMap, ORIGIN, UPGRADE};
 
 use crate::jose::LONGEST_TOKEN;
 
@@ -32,7 +32,11 @@ pub(crate) fn cookie_names(prefix: &str) -> [String; 3] {
 pub(crate) fn presented(headers: &HeaderMap, names: &[String]) -> Vec<Presented> {
     let mut found = Vec::new();
     for name in names {
-        found.extend(cookies(headers, name).take(MOST_OF_ONE_NAME).map(Presented::Cookie));
+        found.extend(
+            cookies(headers, name)
+                .take(MOST_OF_ONE_NAME)
+                .map(Presented::Cookie),
+        );
     }
     found.extend(bearer(headers));
     found
@@ -69,7 +73,10 @@ fn bearer(headers: &HeaderMap) -> Option<Presented> {
     }
     // RFC 6750, section 2.1, and the percent sign of session tokens that are sent encoded.
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=%".contains(&byte);
-    token.bytes().all(letter).then(|| Presented::Bearer(token.to_owned()))
+    token
+        .bytes()
+        .all(letter)
+        .then(|| Presented::Bearer(token.to_owned()))
 }
 
 /// Whether a cookie may count for this request: what changes nothing may come from anywhere, everything else must come
@@ -96,7 +103,9 @@ pub(crate) fn cookie_may_count(method: &Method, headers: &HeaderMap, trusted: &[
         Some(site) => site == "same-origin",
         // Browsers of before 2023: the origin's host is the one that was asked.
         None => {
-            let host = origin.and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
+            let host = origin
+                .and_then(|origin| origin.split_once("://"))
+                .map(|(_, host)| host);
             host.is_some() && host == one(HOST.as_str())
         }
     }
@@ -126,7 +135,10 @@ mod tests {
     #[test]
     fn candidate_order() {
         let all = found(&[
-            ("cookie", "__Host-better-auth.session_token=c; better-auth.session_token=b; other=1"),
+            (
+                "cookie",
+                "__Host-better-auth.session_token=c; better-auth.session_token=b; other=1",
+            ),
             ("cookie", "__Secure-better-auth.session_token=a%2B+/="),
             ("authorization", "bEARER  d"),
         ]);
@@ -141,12 +153,30 @@ mod tests {
 
     #[test]
     fn what_is_garbled_is_absent() {
-        for value in ["", "Bearer", "Bearer ", "Basic YTpi", "Bearer a b", "Bearer a,b", "Bearer \"a\"", "token"] {
+        for value in [
+            "",
+            "Bearer",
+            "Bearer ",
+            "Basic YTpi",
+            "Bearer a b",
+            "Bearer a,b",
+            "Bearer \"a\"",
+            "token",
+        ] {
             assert_eq!(found(&[("authorization", value)]), [], "{value}");
         }
-        assert_eq!(found(&[("authorization", "Bearer a"), ("authorization", "Bearer b")]), []);
+        assert_eq!(
+            found(&[("authorization", "Bearer a"), ("authorization", "Bearer b")]),
+            []
+        );
         assert_eq!(found(&[("cookie", "better-auth.session_token=")]), []);
-        assert_eq!(found(&[("cookie", "xbetter-auth.session_token=a;better-auth.session_tokenx=a")]), []);
+        assert_eq!(
+            found(&[(
+                "cookie",
+                "xbetter-auth.session_token=a;better-auth.session_tokenx=a"
+            )]),
+            []
+        );
         let long = format!("better-auth.session_token={}", "a".repeat(513));
         assert_eq!(found(&[("cookie", &long)]), []);
         let many = "better-auth.session_token=1; ".repeat(50);
@@ -158,19 +188,48 @@ mod tests {
     #[test]
     fn cookies_from_other_sites_do_not_count_for_changes() {
         let trusted = ["https://app.example.org".to_owned()];
-        let may = |method: &Method, pairs: &[(&'static str, &str)]| cookie_may_count(method, &headers(pairs), &trusted);
+        let may = |method: &Method, pairs: &[(&'static str, &str)]| {
+            cookie_may_count(method, &headers(pairs), &trusted)
+        };
         assert!(may(&Method::GET, &[]));
         assert!(!may(&Method::GET, &[("upgrade", "websocket")]));
         assert!(!may(&Method::POST, &[]));
         assert!(may(&Method::POST, &[("origin", "https://app.example.org")]));
-        assert!(may(&Method::POST, &[("sec-fetch-site", "same-origin"), ("origin", "https://x.example")]));
-        assert!(may(&Method::POST, &[("host", "api.example"), ("origin", "https://api.example")]));
-        for origin in ["null", "https://app.example.org.evil.example", "https://evil.example", "http://app.example.org"] {
-            assert!(!may(&Method::POST, &[("host", "api.example"), ("origin", origin)]), "{origin}");
+        assert!(may(
+            &Method::POST,
+            &[("sec-fetch-site", "same-origin"), ("origin", "https://x.example")]
+        ));
+        assert!(may(
+            &Method::POST,
+            &[("host", "api.example"), ("origin", "https://api.example")]
+        ));
+        for origin in [
+            "null",
+            "https://app.example.org.evil.example",
+            "https://evil.example",
+            "http://app.example.org",
+        ] {
+            assert!(
+                !may(&Method::POST, &[("host", "api.example"), ("origin", origin)]),
+                "{origin}"
+            );
         }
-        assert!(!may(&Method::DELETE, &[("sec-fetch-site", "same-site"), ("origin", "https://x.example")]));
-        assert!(!may(&Method::POST, &[("sec-fetch-site", "cross-site"), ("host", "a"), ("origin", "https://a")]));
-        let twice = [("origin", "https://app.example.org"), ("origin", "https://evil.example")];
+        assert!(!may(
+            &Method::DELETE,
+            &[("sec-fetch-site", "same-site"), ("origin", "https://x.example")]
+        ));
+        assert!(!may(
+            &Method::POST,
+            &[
+                ("sec-fetch-site", "cross-site"),
+                ("host", "a"),
+                ("origin", "https://a")
+            ]
+        ));
+        let twice = [
+            ("origin", "https://app.example.org"),
+            ("origin", "https://evil.example"),
+        ];
         assert!(!may(&Method::POST, &twice));
     }
 }

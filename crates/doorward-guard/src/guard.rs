@@ -43,7 +43,12 @@ pub(crate) struct Inner {
 
 impl fmt::Debug for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let issuers: Vec<&str> = self.0.acceptors.iter().map(|acceptor| acceptor.issuer.as_str()).collect();
+        let issuers: Vec<&str> = self
+            .0
+            .acceptors
+            .iter()
+            .map(|acceptor| acceptor.issuer.as_str())
+            .collect();
         f.debug_struct("Guard")
             .field("issuers", &issuers)
             .field("sessions", &self.0.sessions.is_some())
@@ -53,7 +58,6 @@ impl fmt::Debug for Guard {
 
 impl Guard {
     /// Begins with Doorward's public address, as people's browsers see it.
-    #[must_use]
     pub fn builder(public_url: &str) -> Builder {
         Builder::new(public_url)
     }

@@ -71,9 +71,8 @@ impl Introspection {
                 }
             )));
         }
-        let said: Said = serde_json::from_slice(&answer.body).map_err(|_| {
-            Refusal::unavailable(format_args!("{}: no answer of RFC 7662", place(&self.url)))
-        })?;
+        let said: Said = serde_json::from_slice(&answer.body)
+            .map_err(|_| Refusal::unavailable(format_args!("{}: no answer of RFC 7662", place(&self.url))))?;
         match self.read(said) {
             Ok(caller) => Ok(Some(caller)),
             Err(why) => {

@@ -101,8 +101,7 @@ impl<'a> Compact<'a> {
         if header.len() > LONGEST_HEADER || payload.contains('.') {
             return Err(Flaw::Malformed);
         }
-        let header: RawHeader =
-            serde_json::from_slice(&decoded(header)?).map_err(|_| Flaw::Malformed)?;
+        let header: RawHeader = serde_json::from_slice(&decoded(header)?).map_err(|_| Flaw::Malformed)?;
         if header.crit.is_some() || header.b64.is_some() {
             return Err(Flaw::Critical);
         }

@@ -94,7 +94,10 @@ impl KeyCache {
     }
 
     fn current(&self) -> Option<Arc<Loaded>> {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.current
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// For keys that are good enough: nobody waits, and one at a time tries.
@@ -112,7 +115,9 @@ impl KeyCache {
         let mut last = self.last.lock().await;
         match *last {
             Some(attempt) if attempt.at.elapsed() < self.pause(attempt) => {
-                let usable = self.current().filter(|loaded| loaded.at.elapsed() < self.timing.usable);
+                let usable = self
+                    .current()
+                    .filter(|loaded| loaded.at.elapsed() < self.timing.usable);
                 match usable {
                     Some(loaded) if !attempt.failed => Ok(loaded),
                     _ => Err(Away("the keys could not be fetched a moment ago".to_owned())),
@@ -156,7 +161,8 @@ impl KeyCache {
             Place::Discovery { document, issuer } => self.discover(document, issuer).await?,
         };
         let body = self.document(&url).await?;
-        KeySet::parse(&body).ok_or_else(|| format!("{}: no key set, or none of its keys can be used", place(&url)))
+        KeySet::parse(&body)
+            .ok_or_else(|| format!("{}: no key set, or none of its keys can be used", place(&url)))
     }
 
     /// OpenID Connect Discovery, section 4.3: the document must name the very issuer that was asked, byte for byte.
@@ -171,7 +177,10 @@ impl KeyCache {
         let found: Document = serde_json::from_slice(&body)
             .map_err(|_| format!("{place}: no discovery document with issuer and jwks_uri"))?;
         if found.issuer != issuer {
-            return Err(format!("{place}: is about the issuer {}, expected {issuer}", found.issuer));
+            return Err(format!(
+                "{place}: is about the issuer {}, expected {issuer}",
+                found.issuer
+            ));
         }
         if !crate::builder::may_call(&found.jwks_uri) && found.jwks_uri.origin() != document.origin() {
             return Err(format!("{place}: jwks_uri is {}, expected https", found.jwks_uri));
@@ -182,7 +191,11 @@ impl KeyCache {
     async fn document(&self, url: &Url) -> Result<Vec<u8>, String> {
         let answer = self.asker.get(url).await.map_err(|silence| silence.to_string())?;
         if answer.status != http::StatusCode::OK {
-            return Err(format!("{}: answered {}, expected 200", place(url), answer.status));
+            return Err(format!(
+                "{}: answered {}, expected 200",
+                place(url),
+                answer.status
+            ));
         }
         Ok(answer.body)
     }

@@ -25,7 +25,6 @@ impl Guard {
     ///     .route_layer(guard.require().person().role("admin"))
     /// # }
     /// ```
-    #[must_use]
     pub fn require(&self) -> Require {
         Require {
             guard: self.clone(),
@@ -34,13 +33,11 @@ impl Guard {
     }
 
     /// A layer for those with this role: short for `require().role(…)`.
-    #[must_use]
     pub fn require_role(&self, role: &str) -> Require {
         self.require().role(role)
     }
 
     /// A layer for tokens with this scope: short for `require().scope(…)`.
-    #[must_use]
     pub fn require_scope(&self, scope: &str) -> Require {
         self.require().scope(scope)
     }
@@ -94,7 +91,9 @@ impl Require {
                 Want::Person => caller.person().is_none().then_some(Kind::PersonsOnly),
                 Want::Service => caller.service().is_none().then_some(Kind::ServicesOnly),
                 Want::Role(role) => (!caller.has_role(role)).then(|| Kind::MissingRole(role.clone())),
-                Want::Scope(scope) => (!caller.has_scope(scope)).then(|| Kind::InsufficientScope(scope.clone())),
+                Want::Scope(scope) => {
+                    (!caller.has_scope(scope)).then(|| Kind::InsufficientScope(scope.clone()))
+                }
             };
             if let Some(kind) = missing {
                 return Err(Refusal::of(kind));

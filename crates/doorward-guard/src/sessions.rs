@@ -58,7 +58,10 @@ impl SessionDoor {
 
     /// Whether the door answers to somebody without a session as it should: 200 and `null`.
     pub(crate) async fn check(&self, asker: &Asker) -> Result<(), String> {
-        let answer = asker.get(&self.url).await.map_err(|silence| silence.to_string())?;
+        let answer = asker
+            .get(&self.url)
+            .await
+            .map_err(|silence| silence.to_string())?;
         if answer.status == StatusCode::OK && answer.body == b"null" {
             return Ok(());
         }
@@ -138,17 +141,26 @@ mod tests {
         let caller = read(&answer(good, "{\"id\":\"u\",\"role\":\"admin, user\"}")).expect("an answer");
         let caller = caller.expect("somebody");
         assert!(caller.has_role("admin") && caller.has_role("user") && !caller.has_role("admin, user"));
-        assert_eq!(caller.person().and_then(|person| person.workspace.as_deref()), Some("w"));
+        assert_eq!(
+            caller.person().and_then(|person| person.workspace.as_deref()),
+            Some("w")
+        );
         let over = "{\"userId\":\"u\",\"expiresAt\":\"2001-01-01T00:00:00.000Z\"}";
         assert!(matches!(read(&answer(over, "{\"id\":\"u\"}")), Ok(None)));
-        assert!(matches!(read(&answer(good, "{\"id\":\"u\",\"banned\":true}")), Ok(None)));
+        assert!(matches!(
+            read(&answer(good, "{\"id\":\"u\",\"banned\":true}")),
+            Ok(None)
+        ));
         for (session, user) in [
             (good, "{\"id\":\"other\"}"),
             (good, "{}"),
             ("{}", "{\"id\":\"u\"}"),
             ("{\"userId\":\"u\",\"expiresAt\":1}", "{\"id\":\"u\"}"),
             ("{\"userId\":\"u\",\"expiresAt\":\"never\"}", "{\"id\":\"u\"}"),
-            ("{\"userId\":\"\",\"expiresAt\":\"2999-01-01T00:00:00Z\"}", "{\"id\":\"\"}"),
+            (
+                "{\"userId\":\"\",\"expiresAt\":\"2999-01-01T00:00:00Z\"}",
+                "{\"id\":\"\"}",
+            ),
         ] {
             assert!(read(&answer(session, user)).is_err(), "{session} {user}");
         }

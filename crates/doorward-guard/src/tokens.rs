@@ -103,7 +103,9 @@ impl Profile {
     fn fits(self, compact: &Compact<'_>, claims: &Claims) -> bool {
         match self {
             Self::OpenId => compact.is_type("at+jwt"),
-            Self::TokenApi => compact.is_untyped() && claims.kind.as_ref().is_some_and(|kind| kind == "access"),
+            Self::TokenApi => {
+                compact.is_untyped() && claims.kind.as_ref().is_some_and(|kind| kind == "access")
+            }
             Self::Session => compact.is_untyped() && claims.kind.is_none(),
         }
     }
@@ -143,7 +145,10 @@ impl Acceptor {
         if now >= expires_at.saturating_add(self.leeway) {
             return Err(Reject::Expired);
         }
-        if claims.nbf.is_some_and(|nbf| seconds(nbf) > now.saturating_add(self.leeway)) {
+        if claims
+            .nbf
+            .is_some_and(|nbf| seconds(nbf) > now.saturating_add(self.leeway))
+        {
             return Err(Reject::NotYet);
         }
         let audience = words(claims.aud.as_ref(), &[]);
@@ -178,7 +183,9 @@ impl Acceptor {
         if self.profile == Profile::OpenId {
             // RFC 9068, section 5: the subject of client credentials is the client. A token that hangs off somebody's
             // sign-in is that person's, whatever the person is called.
-            let signed_in = ["dw_family", "sid", "auth_time"].iter().any(|claim| rest.contains_key(*claim));
+            let signed_in = ["dw_family", "sid", "auth_time"]
+                .iter()
+                .any(|claim| rest.contains_key(*claim));
             if claims.client_id.as_ref() == Some(&subject) && !signed_in {
                 return Who::Service(Service { id: subject, roles });
             }
@@ -196,7 +203,9 @@ pub(crate) fn person(id: String, roles: BTreeSet<String>, claims: &Map<String, V
         id,
         email: text("email"),
         email_verified: is("email_verified") || is("emailVerified"),
-        name: text("name").or_else(|| text("preferred_username")).or_else(|| text("username")),
+        name: text("name")
+            .or_else(|| text("preferred_username"))
+            .or_else(|| text("username")),
         roles,
         workspace: text("activeOrganizationId"),
         session_id: text("sid"),

@@ -39,7 +39,7 @@ enum Parsed {
         rs256: ParsedPublicKey,
         ps256: ParsedPublicKey,
     },
-    Secret(hmac::Key),
+    Secret(Box<hmac::Key>),
 }
 
 #[derive(Deserialize)]
@@ -81,7 +81,7 @@ impl KeySet {
     pub(crate) fn secret(secret: &[u8]) -> Self {
         let key = Key {
             kid: None,
-            parsed: Parsed::Secret(hmac::Key::new(hmac::HMAC_SHA256, secret)),
+            parsed: Parsed::Secret(Box::new(hmac::Key::new(hmac::HMAC_SHA256, secret))),
         };
         Self { keys: vec![key] }
     }
@@ -105,7 +105,10 @@ impl Key {
             .key_ops
             .as_ref()
             .is_none_or(|operations| operations.iter().any(|operation| operation == "verify"));
-        let short = jwk.kid.as_ref().is_none_or(|kid| kid.len() <= super::LONGEST_NAME);
+        let short = jwk
+            .kid
+            .as_ref()
+            .is_none_or(|kid| kid.len() <= super::LONGEST_NAME);
         if !signs || !verifies || !short {
             return None;
         }
@@ -167,10 +170,7 @@ fn rsa(n: Vec<u8>, e: Vec<u8>, only: Option<Algorithm>) -> Option<Parsed> {
             Algorithm::RS256,
             parsed(&RSA_PKCS1_2048_8192_SHA256)?,
         )),
-        Some(Algorithm::PS256) => Some(Parsed::One(
-            Algorithm::PS256,
-            parsed(&RSA_PSS_2048_8192_SHA256)?,
-        )),
+        Some(Algorithm::PS256) => Some(Parsed::One(Algorithm::PS256, parsed(&RSA_PSS_2048_8192_SHA256)?)),
         Some(_) => None,
     }
 }

@@ -11,7 +11,10 @@ use crate::refusal::{Kind, Refusal};
 /// # Errors
 ///
 /// What sqlx says; [`Refusal`] is made from it with `?`.
-pub async fn begin(pool: &PgPool, context: &RowContext) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+pub async fn begin(
+    pool: &PgPool,
+    context: &RowContext,
+) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
     let mut transaction = pool.begin().await?;
     enter(&mut transaction, context).await?;
     Ok(transaction)
@@ -42,10 +45,11 @@ pub async fn enter(connection: &mut PgConnection, context: &RowContext) -> Resul
 /// What sqlx says.
 pub async fn check(pool: &PgPool, tables: &[&str]) -> Result<Vec<String>, sqlx::Error> {
     let mut problems = Vec::new();
-    let role: (String, bool, bool) =
-        sqlx::query_as("select rolname::text, rolsuper, rolbypassrls from pg_roles where rolname = current_user")
-            .fetch_one(pool)
-            .await?;
+    let role: (String, bool, bool) = sqlx::query_as(
+        "select rolname::text, rolsuper, rolbypassrls from pg_roles where rolname = current_user",
+    )
+    .fetch_one(pool)
+    .await?;
     let (role, superuser, bypasses) = role;
     if superuser || bypasses {
         problems.push(format!(
@@ -63,7 +67,9 @@ pub async fn check(pool: &PgPool, tables: &[&str]) -> Result<Vec<String>, sqlx::
         .fetch_optional(pool)
         .await?;
         let Some((enabled, forced, owns, policies)) = found else {
-            problems.push(format!("there is no table {table}, or {role} may not see its schema"));
+            problems.push(format!(
+                "there is no table {table}, or {role} may not see its schema"
+            ));
             continue;
         };
         if !enabled {

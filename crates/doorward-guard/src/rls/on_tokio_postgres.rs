@@ -12,6 +12,8 @@ use super::{ENTER, RowContext};
 /// What tokio-postgres says.
 pub async fn begin<'a>(client: &'a mut Client, context: &RowContext) -> Result<Transaction<'a>, Error> {
     let transaction = client.transaction().await?;
-    transaction.execute(ENTER, &[&context.user, &context.workspace]).await?;
+    transaction
+        .execute(ENTER, &[&context.user, &context.workspace])
+        .await?;
     Ok(transaction)
 }

@@ -31,15 +31,32 @@ impl ScopeName for Write {
 
 fn router(guard: &Guard) -> Router {
     let admin = Router::new()
-        .route("/admin", get(async |caller: Caller, RequirePerson(_): RequirePerson| caller.id().to_owned()))
+        .route(
+            "/admin",
+            get(async |caller: Caller, RequirePerson(_): RequirePerson| caller.id().to_owned()),
+        )
         .route_layer(guard.require().person().role("admin"))
         .route_layer(guard.require_scope("notes:read"));
     Router::new()
         .route("/person", get(async |person: RequirePerson| person.id.clone()))
-        .route("/service", get(async |service: RequireService| service.id.clone()))
-        .route("/write", get(async |scope: RequireScope<Write>| scope.caller.id().to_owned()))
-        .route("/anyone", get(async |caller: Option<Caller>| caller.map_or("nobody".to_owned(), |caller| caller.id().to_owned())))
-        .route("/bug", get(async || -> Result<(), Refusal> { Err(Refusal::internal("a secret cause")) }))
+        .route(
+            "/service",
+            get(async |service: RequireService| service.id.clone()),
+        )
+        .route(
+            "/write",
+            get(async |scope: RequireScope<Write>| scope.caller.id().to_owned()),
+        )
+        .route(
+            "/anyone",
+            get(async |caller: Option<Caller>| {
+                caller.map_or("nobody".to_owned(), |caller| caller.id().to_owned())
+            }),
+        )
+        .route(
+            "/bug",
+            get(async || -> Result<(), Refusal> { Err(Refusal::internal("a secret cause")) }),
+        )
         .merge(admin)
         .with_state(App { guard: guard.clone() })
 }
@@ -50,15 +67,25 @@ async fn ask(router: &Router, path: &str, headers: &[(&str, &str)]) -> (StatusCo
         request = request.header(*name, *value);
     }
     let request = request.body(Body::empty()).expect("a request");
-    let (parts, body) = router.clone().oneshot(request).await.expect("an answer").into_parts();
+    let (parts, body) = router
+        .clone()
+        .oneshot(request)
+        .await
+        .expect("an answer")
+        .into_parts();
     let body = body.collect().await.expect("a body").to_bytes();
-    (parts.status, parts.headers, String::from_utf8_lossy(&body).into_owned())
+    (
+        parts.status,
+        parts.headers,
+        String::from_utf8_lossy(&body).into_owned(),
+    )
 }
 
 fn person(fake: &Fake, key: &SigningKey, scope: &str, groups: &[&str]) -> String {
     let mut claims = fake.claims();
-    claims["scope"] = json!(scope);
-    claims["groups"] = json!(groups);
+    let members = claims.as_object_mut().expect("members");
+    members.insert("scope".to_owned(), json!(scope));
+    members.insert("groups".to_owned(), json!(groups));
     format!("Bearer {}", signed(key, &claims))
 }
 
@@ -94,9 +121,15 @@ async fn each_door_lets_in_whom_it_is_for() {
         let json: Value = serde_json::from_str(&body).expect("JSON");
         assert_eq!(json["error"], text);
         assert_eq!(headers["cache-control"], "no-store");
-        let challenge = headers.get("www-authenticate").map(|value| value.to_str().expect("text").to_owned());
+        let challenge = headers
+            .get("www-authenticate")
+            .map(|value| value.to_str().expect("text").to_owned());
         let scope = (text == "insufficient_scope").then(|| {
-            let scope = if path == "/write" { "notes:write" } else { "notes:read" };
+            let scope = if path == "/write" {
+                "notes:write"
+            } else {
+                "notes:read"
+            };
             format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"")
         });
         assert_eq!(challenge, scope);
@@ -115,10 +148,20 @@ async fn nobody_is_401_everywhere_but_where_nobody_may_come() {
         assert!(body.contains("\"error\":\"unauthorized\""));
         let (status, headers, _) = ask(&router, path, &[("authorization", "Bearer nonsense")]).await;
         assert_eq!(status, 401);
-        assert!(headers["www-authenticate"].to_str().expect("text").contains("error=\"invalid_token\""));
+        assert!(
+            headers["www-authenticate"]
+                .to_str()
+                .expect("text")
+                .contains("error=\"invalid_token\"")
+        );
     }
     assert_eq!(ask(&router, "/anyone", &[]).await.2, "nobody");
-    assert_eq!(ask(&router, "/anyone", &[("authorization", "Bearer nonsense")]).await.0, 401);
+    assert_eq!(
+        ask(&router, "/anyone", &[("authorization", "Bearer nonsense")])
+            .await
+            .0,
+        401
+    );
 }
 
 #[tokio::test]
@@ -127,19 +170,30 @@ async fn several_extractors_in_one_request_cost_one_question() {
     let answer = json!({ "active": true, "client_id": "web", "sub": "alice", "username": "alice", "scope": "notes:read", "exp": now() + 60,
         "aud": AUDIENCE, "token_type": "Bearer", "groups": ["admin"] });
     fake.says("/application/o/introspect/", 200, answer);
-    let guard = fake.openid().introspection("a", "b").keep_answers(std::time::Duration::ZERO).build().expect("a guard");
+    let guard = fake
+        .openid()
+        .introspection("a", "b")
+        .keep_answers(std::time::Duration::ZERO)
+        .build()
+        .expect("a guard");
     let router = router(&guard);
     // Two layers and two extractors.
     let (status, _, body) = ask(&router, "/admin", &[("authorization", "Bearer dwa_x")]).await;
     assert_eq!((status.as_u16(), body.as_str()), (200, "alice"));
     assert_eq!(fake.asked().len(), 1);
     // Another guard does not believe what this one found out.
-    let other = Guard::builder(&fake.url()).openid("other", "other").build().expect("a guard");
+    let other = Guard::builder(&fake.url())
+        .openid("other", "other")
+        .build()
+        .expect("a guard");
     let router = Router::new()
         .route("/", get(async |caller: Caller| caller.id().to_owned()))
         .route_layer(guard.require())
         .with_state(other);
-    assert_eq!(ask(&router, "/", &[("authorization", "Bearer dwa_x")]).await.0, 401);
+    assert_eq!(
+        ask(&router, "/", &[("authorization", "Bearer dwa_x")]).await.0,
+        401
+    );
 }
 
 #[tokio::test]
@@ -176,14 +230,46 @@ fn a_guard_says_everything_that_makes_no_sense_at_once() {
     for part in ["leeway", "trusted origin", "cookie prefix", "allow_plain_http"] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    for address in ["", "id.example.org", "ftp://id.example.org", "https://user:secret@id.example.org", "https://id.example.org?x=1"] {
-        let error = Guard::builder(address).sessions("/api/auth").build().expect_err("a problem").to_string();
+    for address in [
+        "",
+        "id.example.org",
+        "ftp://id.example.org",
+        "https://user:secret@id.example.org",
+        "https://id.example.org?x=1",
+    ] {
+        let error = Guard::builder(address)
+            .sessions("/api/auth")
+            .build()
+            .expect_err("a problem")
+            .to_string();
         assert!(error.contains("address"), "{error}");
     }
-    assert!(Guard::builder("https://id.example.org").build().expect_err("a problem").to_string().contains("lets nobody in"));
-    assert!(Guard::builder("https://id.example.org").introspection("a", "b").build().is_err());
-    assert!(Guard::builder("https://id.example.org").openid("notes", "").build().is_err());
-    for (address, good) in [("http://localhost:9000", true), ("http://127.0.0.1:9000/", true), ("http://[::1]:9000", true), ("http://127.0.0.1.evil.example", false), ("http://localhost.evil.example", false)] {
+    assert!(
+        Guard::builder("https://id.example.org")
+            .build()
+            .expect_err("a problem")
+            .to_string()
+            .contains("lets nobody in")
+    );
+    assert!(
+        Guard::builder("https://id.example.org")
+            .introspection("a", "b")
+            .build()
+            .is_err()
+    );
+    assert!(
+        Guard::builder("https://id.example.org")
+            .openid("notes", "")
+            .build()
+            .is_err()
+    );
+    for (address, good) in [
+        ("http://localhost:9000", true),
+        ("http://127.0.0.1:9000/", true),
+        ("http://[::1]:9000", true),
+        ("http://127.0.0.1.evil.example", false),
+        ("http://localhost.evil.example", false),
+    ] {
         let built = Guard::builder(address).sessions("/api/auth").build();
         assert_eq!(built.is_ok(), good, "{address}");
     }

@@ -43,15 +43,42 @@ pub(crate) struct Asked {
 
 impl Asked {
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    }
+}
+
+/// What a path says: text, or JSON.
+pub(crate) struct Said(String);
+
+impl From<&str> for Said {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl From<&String> for Said {
+    fn from(text: &String) -> Self {
+        Self(text.clone())
+    }
+}
+
+impl From<Value> for Said {
+    fn from(json: Value) -> Self {
+        Self(json.to_string())
     }
 }
 
 impl Fake {
     pub(crate) async fn start() -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
         let fake = Self::default();
-        *fake.url.lock().expect("the address") = format!("http://{}", listener.local_addr().expect("its address"));
+        *fake.url.lock().expect("the address") =
+            format!("http://{}", listener.local_addr().expect("its address"));
         let router = Router::new().fallback(answer).with_state(fake.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         fake
@@ -61,9 +88,13 @@ impl Fake {
         self.url.lock().expect("the address").clone()
     }
 
-    pub(crate) fn says(&self, path: &str, status: u16, body: impl ToString) {
-        let answer = (status, body.to_string());
-        self.answers.lock().expect("answers").insert(path.to_owned(), answer);
+    pub(crate) fn says(&self, path: &str, status: u16, body: impl Into<Said>) {
+        let Said(body) = body.into();
+        let answer = (status, body);
+        self.answers
+            .lock()
+            .expect("answers")
+            .insert(path.to_owned(), answer);
     }
 
     /// While away, every request fails with 503.
@@ -81,7 +112,10 @@ impl Fake {
     }
 
     pub(crate) fn asked_for(&self, path: &str) -> usize {
-        self.asked().iter().filter(|asked| asked.target.split('?').next() == Some(path)).count()
+        self.asked()
+            .iter()
+            .filter(|asked| asked.target.split('?').next() == Some(path))
+            .count()
     }
 
     /// The issuer of the application `notes`.
@@ -112,7 +146,11 @@ pub(crate) const KEYS: &str = "/application/o/notes/jwks/";
 
 async fn answer(State(fake): State<Fake>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let body = body
+        .collect()
+        .await
+        .map(http_body_util::Collected::to_bytes)
+        .unwrap_or_default();
     let target = parts.uri.to_string();
     let path = parts.uri.path().to_owned();
     fake.asked.lock().expect("requests").push(Asked {
@@ -148,7 +186,8 @@ pub(crate) fn key(algorithm: Algorithm) -> SigningKey {
 
 /// Signs as `at+jwt`.
 pub(crate) fn signed(key: &SigningKey, claims: &Value) -> String {
-    key.sign("at+jwt", claims.to_string().as_bytes()).expect("a token")
+    key.sign("at+jwt", claims.to_string().as_bytes())
+        .expect("a token")
 }
 
 pub(crate) fn encoded(text: impl AsRef<[u8]>) -> String {
@@ -182,5 +221,7 @@ pub(crate) async fn bearer(guard: &Guard, token: &str) -> Result<Caller, Refusal
 
 /// The status with which the guard refuses; 200 when it does not.
 pub(crate) async fn status(guard: &Guard, token: &str) -> u16 {
-    bearer(guard, token).await.map_or_else(|refusal| refusal.status().as_u16(), |_| 200)
+    bearer(guard, token)
+        .await
+        .map_or_else(|refusal| refusal.status().as_u16(), |_| 200)
 }

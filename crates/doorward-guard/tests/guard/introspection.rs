@@ -16,7 +16,10 @@ fn active() -> Value {
 }
 
 fn guard(fake: &Fake) -> Guard {
-    fake.openid().introspection("notes:api", "s%cr et").build().expect("a guard")
+    fake.openid()
+        .introspection("notes:api", "s%cr et")
+        .build()
+        .expect("a guard")
 }
 
 #[tokio::test]
@@ -34,7 +37,10 @@ async fn an_opaque_token_is_asked_about_once_in_a_while() {
     assert_eq!(asked.len(), 1);
     assert_eq!(asked[0].body, "token=dwa_abc&token_type_hint=access_token");
     // RFC 6749, section 2.3.1: encoded before they are put together. `notes%3Aapi:s%25cr+et`
-    assert_eq!(asked[0].header("authorization"), "Basic bm90ZXMlM0FhcGk6cyUyNWNyK2V0");
+    assert_eq!(
+        asked[0].header("authorization"),
+        "Basic bm90ZXMlM0FhcGk6cyUyNWNyK2V0"
+    );
 }
 
 #[tokio::test]
@@ -62,13 +68,26 @@ async fn only_access_tokens_for_this_service_count() {
     service["sub"] = json!("web");
     service.as_object_mut().expect("members").remove("username");
     fake.says(ASK, 200, service);
-    assert!(bearer(&guard(&fake), "dwa_abc").await.expect("somebody").service().is_some());
+    assert!(
+        bearer(&guard(&fake), "dwa_abc")
+            .await
+            .expect("somebody")
+            .service()
+            .is_some()
+    );
 }
 
 #[tokio::test]
 async fn a_server_that_does_not_answer_is_no_reason_to_refuse() {
     let fake = Fake::start().await;
-    for (code, body) in [(401, "{\"error\":\"invalid_client\"}"), (500, ""), (200, "{}"), (200, "null"), (200, "{\"active\":\"yes\"}"), (302, "")] {
+    for (code, body) in [
+        (401, "{\"error\":\"invalid_client\"}"),
+        (500, ""),
+        (200, "{}"),
+        (200, "null"),
+        (200, "{\"active\":\"yes\"}"),
+        (302, ""),
+    ] {
         fake.says(ASK, code, body);
         assert_eq!(status(&guard(&fake), "dwa_abc").await, 503, "{code} {body}");
     }
@@ -80,7 +99,12 @@ async fn a_yes_is_not_kept_beyond_the_end_of_the_token() {
     let mut answer = active();
     answer["exp"] = json!(now() + 2);
     fake.says(ASK, 200, answer);
-    let guard = fake.openid().introspection("a", "b").keep_answers(Duration::from_secs(60)).build().expect("a guard");
+    let guard = fake
+        .openid()
+        .introspection("a", "b")
+        .keep_answers(Duration::from_secs(60))
+        .build()
+        .expect("a guard");
     assert_eq!(status(&guard, "dwa_abc").await, 200);
     tokio::time::sleep(Duration::from_millis(2100)).await;
     assert_eq!(status(&guard, "dwa_abc").await, 401);
@@ -92,7 +116,13 @@ async fn always_asking_ends_a_revoked_token_and_still_checks_it_here_first() {
     let ours = key(Algorithm::EdDSA);
     fake.publish(&[&ours]);
     fake.says(ASK, 200, active());
-    let guard = fake.openid().introspection("a", "b").always_ask().keep_answers(Duration::ZERO).build().expect("a guard");
+    let guard = fake
+        .openid()
+        .introspection("a", "b")
+        .always_ask()
+        .keep_answers(Duration::ZERO)
+        .build()
+        .expect("a guard");
     let token = signed(&ours, &fake.claims());
     assert_eq!(status(&guard, &token).await, 200);
     assert_eq!(fake.asked_for(ASK), 1);
@@ -102,7 +132,11 @@ async fn always_asking_ends_a_revoked_token_and_still_checks_it_here_first() {
     let mut other = active();
     other["sub"] = json!("bob");
     fake.says(ASK, 200, other);
-    assert_eq!(status(&guard, &token).await, 401, "the server speaks of somebody else");
+    assert_eq!(
+        status(&guard, &token).await,
+        401,
+        "the server speaks of somebody else"
+    );
     fake.says(ASK, 200, "{\"active\":false}");
     assert_eq!(status(&guard, &token).await, 401);
 }
@@ -111,22 +145,40 @@ async fn always_asking_ends_a_revoked_token_and_still_checks_it_here_first() {
 async fn the_token_api_is_asked_in_its_own_words() {
     let fake = Fake::start().await;
     let secret = b"0123456789abcdef0123456789abcdef";
-    let builder = || Guard::builder(&fake.url()).token_api_secret("daarion-auth", secret).always_ask().keep_answers(Duration::ZERO);
+    let builder = || {
+        Guard::builder(&fake.url())
+            .token_api_secret("daarion-auth", secret)
+            .always_ask()
+            .keep_answers(Duration::ZERO)
+    };
     let claims = json!({ "iss": "daarion-auth", "sub": "7e6b", "type": "access", "exp": now() + 60, "roles": ["user"] });
     let token = hmac_signed(secret, &json!({ "alg": "HS256" }), &claims);
     let said = json!({ "active": true, "sub": "7e6b", "email": "a@example.org", "name": "A", "roles": ["user"], "exp": now() + 60,
         "iat": now(), "iss": "daarion-auth", "token_type": "access", "sid": "s" });
-    fake.says("/api/auth/introspect", 200, &said);
-    let guard = builder().introspection("gateway", "secret").build().expect("a guard");
-    assert_eq!(bearer(&guard, &token).await.expect("somebody").source(), Source::ApiToken);
+    fake.says("/api/auth/introspect", 200, said);
+    let guard = builder()
+        .introspection("gateway", "secret")
+        .build()
+        .expect("a guard");
+    assert_eq!(
+        bearer(&guard, &token).await.expect("somebody").source(),
+        Source::ApiToken
+    );
     let asked = fake.asked().pop().expect("a question");
     assert_eq!(asked.body, json!({ "token": token }).to_string());
     assert!(asked.header("authorization").starts_with("Basic "));
     let open = builder().build().expect("a guard");
     assert_eq!(status(&open, &token).await, 200);
-    assert_eq!(fake.asked().pop().expect("a question").header("authorization"), "");
+    assert_eq!(
+        fake.asked().pop().expect("a question").header("authorization"),
+        ""
+    );
     fake.says("/api/auth/introspect", 200, "{\"active\":false}");
     assert_eq!(status(&guard, &token).await, 401);
-    fake.says("/api/auth/introspect", 503, "{\"detail\":\"Service unavailable\"}");
+    fake.says(
+        "/api/auth/introspect",
+        503,
+        "{\"detail\":\"Service unavailable\"}",
+    );
     assert_eq!(status(&guard, &token).await, 503);
 }

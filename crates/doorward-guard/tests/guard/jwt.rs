@@ -22,11 +22,20 @@ fn with(claims: &Value, name: &str, value: Value) -> Value {
 #[tokio::test]
 async fn a_token_of_each_algorithm_is_a_person() {
     let fake = Fake::start().await;
-    let keys: Vec<_> = [Algorithm::EdDSA, Algorithm::ES256, Algorithm::RS256, Algorithm::PS256].map(key).into();
+    let keys: Vec<_> = [
+        Algorithm::EdDSA,
+        Algorithm::ES256,
+        Algorithm::RS256,
+        Algorithm::PS256,
+    ]
+    .map(key)
+    .into();
     fake.publish(&keys.iter().collect::<Vec<_>>());
     let guard = fake.openid().build().expect("a guard");
     for key in &keys {
-        let caller = bearer(&guard, &signed(key, &fake.claims())).await.expect("somebody");
+        let caller = bearer(&guard, &signed(key, &fake.claims()))
+            .await
+            .expect("somebody");
         let person = caller.person().expect("a person");
         assert_eq!(person.id, "alice");
         assert!(caller.has_role("staff") && !caller.has_role("admin"));
@@ -43,10 +52,17 @@ async fn only_allowed_algorithms_count() {
     let fake = Fake::start().await;
     let keys: Vec<_> = [Algorithm::EdDSA, Algorithm::RS256].map(key).into();
     fake.publish(&keys.iter().collect::<Vec<_>>());
-    let guard = fake.openid().algorithms(&[doorward_guard::Algorithm::EdDSA]).build().expect("a guard");
+    let guard = fake
+        .openid()
+        .algorithms(&[doorward_guard::Algorithm::EdDSA])
+        .build()
+        .expect("a guard");
     assert_eq!(status(&guard, &signed(&keys[0], &fake.claims())).await, 200);
     assert_eq!(status(&guard, &signed(&keys[1], &fake.claims())).await, 401);
-    let symmetric = fake.openid().algorithms(&[doorward_guard::Algorithm::HS256]).build();
+    let symmetric = fake
+        .openid()
+        .algorithms(&[doorward_guard::Algorithm::HS256])
+        .build();
     assert!(symmetric.is_err());
 }
 
@@ -73,9 +89,13 @@ async fn attacks_on_claims() {
     fake.publish(&[&key]);
     let guard = fake.openid().build().expect("a guard");
     let good = fake.claims();
-    let try_with = async |name: &str, value: Value| status(&guard, &signed(&key, &with(&good, name, value))).await;
+    let try_with =
+        async |name: &str, value: Value| status(&guard, &signed(&key, &with(&good, name, value))).await;
     assert_eq!(status(&guard, &signed(&key, &good)).await, 200);
-    assert_eq!(try_with("aud", json!(["https://other.example", AUDIENCE])).await, 200);
+    assert_eq!(
+        try_with("aud", json!(["https://other.example", AUDIENCE])).await,
+        200
+    );
     // The clock may be 30 seconds off.
     assert_eq!(try_with("exp", json!(now() - 20)).await, 200);
     assert_eq!(try_with("nbf", json!(now() + 20)).await, 200);
@@ -105,19 +125,28 @@ async fn attacks_on_claims() {
         assert_eq!(try_with(name, value.clone()).await, 401, "{name} {value}");
     }
     let twice = good.to_string().replacen('{', "{\"sub\":\"root\",", 1);
-    assert_eq!(status(&guard, &key.sign("at+jwt", twice.as_bytes()).expect("a token")).await, 401);
+    assert_eq!(
+        status(&guard, &key.sign("at+jwt", twice.as_bytes()).expect("a token")).await,
+        401
+    );
     for typ in ["JWT", "jwt", "dpop+jwt", "logout+jwt", "at+jwt2", ""] {
         let token = key.sign(typ, good.to_string().as_bytes()).expect("a token");
         assert_eq!(status(&guard, &token).await, 401, "{typ}");
     }
-    let long = key.sign("application/AT+JWT", good.to_string().as_bytes()).expect("a token");
+    let long = key
+        .sign("application/AT+JWT", good.to_string().as_bytes())
+        .expect("a token");
     assert_eq!(status(&guard, &long).await, 200);
 }
 
 #[tokio::test]
 async fn attacks_on_signatures() {
     let fake = Fake::start().await;
-    let (ours, others, rsa) = (key(Algorithm::EdDSA), key(Algorithm::EdDSA), key(Algorithm::RS256));
+    let (ours, others, rsa) = (
+        key(Algorithm::EdDSA),
+        key(Algorithm::EdDSA),
+        key(Algorithm::RS256),
+    );
     fake.publish(&[&ours, &rsa]);
     let guard = fake.openid().build().expect("a guard");
     let claims = fake.claims();
@@ -129,14 +158,26 @@ async fn attacks_on_signatures() {
     for alg in ["none", "None", "NONE", "nOnE", ""] {
         let header = encoded(json!({ "alg": alg, "typ": "at+jwt", "kid": ours.kid() }).to_string());
         for signature in ["", parts[2]] {
-            assert_eq!(status(&guard, &format!("{header}.{}.{signature}", parts[1])).await, 401, "{alg}");
+            assert_eq!(
+                status(&guard, &format!("{header}.{}.{signature}", parts[1])).await,
+                401,
+                "{alg}"
+            );
         }
     }
     // The public key as the secret of HMAC.
     for secret in [
         serde_json::to_vec(&rsa.public_jwk()).expect("a key"),
-        serde_json::to_value(rsa.public_jwk()).expect("a key")["n"].as_str().expect("n").as_bytes().to_vec(),
-        serde_json::to_value(ours.public_jwk()).expect("a key")["x"].as_str().expect("x").as_bytes().to_vec(),
+        serde_json::to_value(rsa.public_jwk()).expect("a key")["n"]
+            .as_str()
+            .expect("n")
+            .as_bytes()
+            .to_vec(),
+        serde_json::to_value(ours.public_jwk()).expect("a key")["x"]
+            .as_str()
+            .expect("x")
+            .as_bytes()
+            .to_vec(),
     ] {
         for kid in [rsa.kid(), ours.kid()] {
             let header = json!({ "alg": "HS256", "typ": "at+jwt", "kid": kid });
@@ -145,27 +186,15 @@ async fn attacks_on_signatures() {
     }
     // Another key under our key's name, our key under another algorithm's name.
     let header = json!({ "alg": "EdDSA", "typ": "at+jwt", "kid": ours.kid() }).to_string();
-    let forged = others.sign_header_json(&header, claims.to_string().as_bytes()).expect("a token");
+    let forged = others
+        .sign_header_json(&header, claims.to_string().as_bytes())
+        .expect("a token");
     assert_eq!(status(&guard, &forged).await, 401);
     let header = encoded(json!({ "alg": "ES256", "typ": "at+jwt", "kid": ours.kid() }).to_string());
-    assert_eq!(status(&guard, &format!("{header}.{}.{}", parts[1], parts[2])).await, 401);
-    // A key that the token brings itself is not looked at.
-    let header = json!({ "alg": "EdDSA", "typ": "at+jwt", "kid": ours.kid(), "jwk": others.public_jwk(),
-        "jku": format!("{}/keys", fake.url()), "x5u": format!("{}/keys", fake.url()) });
-    let brought = others.sign_header_json(&header.to_string(), claims.to_string().as_bytes()).expect("a token");
-    assert_eq!(status(&guard, &brought).await, 401);
-    // Extensions that are not understood.
-    for extension in [json!({ "crit": ["b64"], "b64": false }), json!({ "crit": [] }), json!({ "b64": true })] {
-        let mut header = json!({ "alg": "EdDSA", "typ": "at+jwt", "kid": ours.kid() });
-        let members = extension.as_object().expect("members").clone();
-        header.as_object_mut().expect("members").extend(members);
-        let token = ours.sign_header_json(&header.to_string(), claims.to_string().as_bytes()).expect("a token");
-        assert_eq!(status(&guard, &token).await, 401, "{header}");
-    }
-    // A header that means two things.
-    let header = format!("{{\"alg\":\"EdDSA\",\"typ\":\"at+jwt\",\"kid\":\"{}\",\"alg\":\"none\"}}", ours.kid());
-    let twice = ours.sign_header_json(&header, claims.to_string().as_bytes()).expect("a token");
-    assert_eq!(status(&guard, &twice).await, 401);
+    assert_eq!(
+        status(&guard, &format!("{header}.{}.{}", parts[1], parts[2])).await,
+        401
+    );
     // Other texts of the same token: padding, a fourth part, another last letter with the same bits.
     for text in [
         format!("{good}="),
@@ -177,7 +206,59 @@ async fn attacks_on_signatures() {
     ] {
         assert_eq!(status(&guard, &text).await, 401, "{text}");
     }
-    assert!(fake.asked().iter().all(|asked| asked.target == KEYS), "{:?}", fake.asked());
+    assert!(
+        fake.asked().iter().all(|asked| asked.target == KEYS),
+        "{:?}",
+        fake.asked()
+    );
+}
+
+#[tokio::test]
+async fn attacks_on_headers() {
+    let fake = Fake::start().await;
+    let (ours, others) = (key(Algorithm::EdDSA), key(Algorithm::EdDSA));
+    fake.publish(&[&ours]);
+    let guard = fake.openid().build().expect("a guard");
+    let claims = fake.claims();
+    // A key that the token brings itself is not looked at.
+    let header = json!({ "alg": "EdDSA", "typ": "at+jwt", "kid": ours.kid(), "jwk": others.public_jwk(),
+        "jku": format!("{}/keys", fake.url()), "x5u": format!("{}/keys", fake.url()) });
+    let brought = others
+        .sign_header_json(&header.to_string(), claims.to_string().as_bytes())
+        .expect("a token");
+    assert_eq!(status(&guard, &brought).await, 401);
+    // Extensions that are not understood.
+    for extension in [
+        json!({ "crit": ["b64"], "b64": false }),
+        json!({ "crit": [] }),
+        json!({ "b64": true }),
+    ] {
+        let mut header = json!({ "alg": "EdDSA", "typ": "at+jwt", "kid": ours.kid() });
+        let members = extension.as_object().expect("members").clone();
+        header.as_object_mut().expect("members").extend(members);
+        let token = ours
+            .sign_header_json(&header.to_string(), claims.to_string().as_bytes())
+            .expect("a token");
+        assert_eq!(status(&guard, &token).await, 401, "{header}");
+    }
+    // A header that means two things.
+    let header = format!(
+        "{{\"alg\":\"EdDSA\",\"typ\":\"at+jwt\",\"kid\":\"{}\",\"alg\":\"none\"}}",
+        ours.kid()
+    );
+    let signed_part = format!("{}.{}", encoded(header), encoded(claims.to_string()));
+    let pkcs8 = ours.to_pkcs8().expect("the private half");
+    let pair = aws_lc_rs::signature::Ed25519KeyPair::from_pkcs8(&pkcs8).expect("a key pair");
+    let twice = format!(
+        "{signed_part}.{}",
+        encoded(pair.sign(signed_part.as_bytes()).as_ref())
+    );
+    assert_eq!(status(&guard, &twice).await, 401);
+    assert!(
+        fake.asked().iter().all(|asked| asked.target == KEYS),
+        "{:?}",
+        fake.asked()
+    );
 }
 
 #[tokio::test]
@@ -185,13 +266,20 @@ async fn oversized_tokens_cost_nothing() {
     let fake = Fake::start().await;
     let key = key(Algorithm::EdDSA);
     fake.publish(&[&key]);
-    let guard = fake.openid().sessions("/api/auth").introspection("a", "b").build().expect("a guard");
+    let guard = fake
+        .openid()
+        .sessions("/api/auth")
+        .introspection("a", "b")
+        .build()
+        .expect("a guard");
     let big = signed(&key, &with(&fake.claims(), "padding", json!("x".repeat(8000))));
     assert!(big.len() > 8192);
     assert_eq!(status(&guard, &big).await, 401);
     assert_eq!(status(&guard, &"x".repeat(100_000)).await, 401);
     let kid = json!({ "alg": "EdDSA", "typ": "at+jwt", "kid": "k".repeat(300) }).to_string();
-    let token = key.sign_header_json(&kid, fake.claims().to_string().as_bytes()).expect("a token");
+    let token = key
+        .sign_header_json(&kid, fake.claims().to_string().as_bytes())
+        .expect("a token");
     assert_eq!(status(&guard, &token).await, 401);
     assert_eq!(fake.asked().len(), 0);
 }
@@ -201,17 +289,27 @@ async fn shared_secrets_are_for_the_token_api_only() {
     let fake = Fake::start().await;
     let ours = key(Algorithm::EdDSA);
     fake.publish(&[&ours]);
-    let guard = fake.openid().token_api_secret("daarion-auth", SECRET).build().expect("a guard");
+    let guard = fake
+        .openid()
+        .token_api_secret("daarion-auth", SECRET)
+        .build()
+        .expect("a guard");
     let header = json!({ "alg": "HS256", "typ": "JWT" });
     let claims = json!({ "iss": "daarion-auth", "sub": "7e6b", "email": "a@example.org", "name": "A", "roles": ["user", "admin"],
         "type": "access", "exp": now() + 60, "sid": "s" });
-    let caller = bearer(&guard, &hmac_signed(SECRET, &header, &claims)).await.expect("somebody");
+    let caller = bearer(&guard, &hmac_signed(SECRET, &header, &claims))
+        .await
+        .expect("somebody");
     assert_eq!(caller.source(), Source::ApiToken);
     assert!(caller.has_role("admin"));
     let person = caller.person().expect("a person");
-    assert_eq!((person.email.as_deref(), person.session_id.as_deref()), (Some("a@example.org"), Some("s")));
+    assert_eq!(
+        (person.email.as_deref(), person.session_id.as_deref()),
+        (Some("a@example.org"), Some("s"))
+    );
 
-    let refused = async |header: &Value, claims: &Value| status(&guard, &hmac_signed(SECRET, header, claims)).await;
+    let refused =
+        async |header: &Value, claims: &Value| status(&guard, &hmac_signed(SECRET, header, claims)).await;
     for (name, value) in [
         ("type", json!("refresh")),
         ("type", Value::Null),
@@ -220,7 +318,11 @@ async fn shared_secrets_are_for_the_token_api_only() {
         ("aud", json!(AUDIENCE)),
         ("exp", Value::Null),
     ] {
-        assert_eq!(refused(&header, &with(&claims, name, value.clone())).await, 401, "{name} {value}");
+        assert_eq!(
+            refused(&header, &with(&claims, name, value.clone())).await,
+            401,
+            "{name} {value}"
+        );
     }
     // The secret does not sign what another issuer's keys sign, whatever the token calls itself.
     for typ in ["at+jwt", "JWT"] {
@@ -230,8 +332,20 @@ async fn shared_secrets_are_for_the_token_api_only() {
     // And the keys do not sign what the secret signs.
     let token = ours.sign("JWT", claims.to_string().as_bytes()).expect("a token");
     assert_eq!(status(&guard, &token).await, 401);
-    assert_eq!(status(&guard, &hmac_signed(b"another secret, also 32 bytes....", &header, &claims)).await, 401);
-    assert!(Guard::builder(&fake.url()).token_api_secret("i", "short").build().is_err());
+    assert_eq!(
+        status(
+            &guard,
+            &hmac_signed(b"another secret, also 32 bytes....", &header, &claims)
+        )
+        .await,
+        401
+    );
+    assert!(
+        Guard::builder(&fake.url())
+            .token_api_secret("i", "short")
+            .build()
+            .is_err()
+    );
 }
 
 #[tokio::test]
@@ -239,30 +353,63 @@ async fn session_jwts_are_for_this_origin() {
     let fake = Fake::start().await;
     let ours = key(Algorithm::EdDSA);
     fake.says("/api/auth/jwks", 200, json!({ "keys": [ours.public_jwk()] }));
-    let guard = Guard::builder(&fake.url()).sessions("/api/auth").session_jwts().build().expect("a guard");
+    let guard = Guard::builder(&fake.url())
+        .sessions("/api/auth")
+        .session_jwts()
+        .build()
+        .expect("a guard");
     let claims = json!({ "iss": fake.url(), "aud": fake.url(), "sub": "u", "email": "u@example.org", "role": "admin,user",
         "exp": now() + 60, "createdAt": "2026-01-01T00:00:00.000Z" });
     let header = json!({ "alg": "EdDSA", "kid": ours.kid() }).to_string();
-    let sign = |claims: &Value| ours.sign_header_json(&header, claims.to_string().as_bytes()).expect("a token");
+    let sign = |claims: &Value| {
+        ours.sign_header_json(&header, claims.to_string().as_bytes())
+            .expect("a token")
+    };
     let caller = bearer(&guard, &sign(&claims)).await.expect("somebody");
     assert_eq!(caller.source(), Source::SessionJwt);
     assert!(caller.has_role("admin"));
-    assert_eq!(status(&guard, &sign(&with(&claims, "aud", json!("https://other.example")))).await, 401);
-    assert_eq!(status(&guard, &sign(&with(&claims, "type", json!("access")))).await, 401);
+    assert_eq!(
+        status(
+            &guard,
+            &sign(&with(&claims, "aud", json!("https://other.example")))
+        )
+        .await,
+        401
+    );
+    assert_eq!(
+        status(&guard, &sign(&with(&claims, "type", json!("access")))).await,
+        401
+    );
 }
 
 #[tokio::test]
 async fn what_is_not_presented_is_not_an_error_of_the_token() {
     let fake = Fake::start().await;
     let guard = fake.openid().build().expect("a guard");
-    for headers in [&[][..], &[("authorization", "Basic YTpi")], &[("authorization", "Bearer")]] {
+    for headers in [
+        &[][..],
+        &[("authorization", "Basic YTpi")],
+        &[("authorization", "Bearer")],
+    ] {
         let refusal = get(&guard, headers).await.expect_err("a refusal");
         assert_eq!(refusal.kind(), &Kind::NoCredentials);
-        assert_eq!(refusal.headers().get("www-authenticate").expect("a challenge"), "Bearer");
+        assert_eq!(
+            refusal.headers().get("www-authenticate").expect("a challenge"),
+            "Bearer"
+        );
     }
     let refusal = bearer(&guard, "made-up").await.expect_err("a refusal");
     assert_eq!(refusal.kind(), &Kind::InvalidToken);
-    let challenge = refusal.headers().get("www-authenticate").cloned().expect("a challenge");
-    assert!(challenge.to_str().expect("text").starts_with("Bearer error=\"invalid_token\""));
+    let challenge = refusal
+        .headers()
+        .get("www-authenticate")
+        .cloned()
+        .expect("a challenge");
+    assert!(
+        challenge
+            .to_str()
+            .expect("text")
+            .starts_with("Bearer error=\"invalid_token\"")
+    );
     assert_eq!(fake.asked().len(), 0);
 }

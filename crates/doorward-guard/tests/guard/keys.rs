@@ -10,7 +10,8 @@ use crate::fake::{AUDIENCE, Fake, KEYS, key, signed, status};
 
 fn with_kid(fake: &Fake, key: &doorward_crypto::jose::SigningKey, kid: &str) -> String {
     let header = json!({ "alg": "EdDSA", "typ": "at+jwt", "kid": kid }).to_string();
-    key.sign_header_json(&header, fake.claims().to_string().as_bytes()).expect("a token")
+    key.sign_header_json(&header, fake.claims().to_string().as_bytes())
+        .expect("a token")
 }
 
 #[tokio::test]
@@ -21,7 +22,10 @@ async fn unknown_key_ids_do_not_flood_the_server() {
     let guard = fake.openid().build().expect("a guard");
     assert_eq!(status(&guard, &signed(&ours, &fake.claims())).await, 200);
     let flood = (0..500).map(|number| {
-        let (guard, token) = (guard.clone(), with_kid(&fake, &others, &format!("made-up-{number}")));
+        let (guard, token) = (
+            guard.clone(),
+            with_kid(&fake, &others, &format!("made-up-{number}")),
+        );
         tokio::spawn(async move { status(&guard, &token).await })
     });
     for request in flood.collect::<Vec<_>>() {
@@ -33,7 +37,11 @@ async fn unknown_key_ids_do_not_flood_the_server() {
     let flood = (0..200).map(|number| {
         let kid = format!("made-up-{number}");
         let good = number % 2 == 0;
-        let token = if good { signed(&ours, &fake.claims()) } else { with_kid(&fake, &others, &kid) };
+        let token = if good {
+            signed(&ours, &fake.claims())
+        } else {
+            with_kid(&fake, &others, &kid)
+        };
         let guard = fresh.clone();
         tokio::spawn(async move { (good, status(&guard, &token).await) })
     });
@@ -49,7 +57,11 @@ async fn a_new_key_is_found_after_the_floor() {
     let fake = Fake::start().await;
     let (old, new) = (key(Algorithm::EdDSA), key(Algorithm::ES256));
     fake.publish(&[&old]);
-    let guard = fake.openid().keys_at_most_every(Duration::from_millis(300)).build().expect("a guard");
+    let guard = fake
+        .openid()
+        .keys_at_most_every(Duration::from_millis(300))
+        .build()
+        .expect("a guard");
     assert_eq!(status(&guard, &signed(&old, &fake.claims())).await, 200);
     fake.publish(&[&new]);
     // Too soon: the token waits for the floor like everybody's.
@@ -66,11 +78,28 @@ async fn key_ids_are_names_and_never_paths() {
     let fake = Fake::start().await;
     let (ours, others) = (key(Algorithm::EdDSA), key(Algorithm::EdDSA));
     fake.publish(&[&ours]);
-    let guard = fake.openid().keys_at_most_every(Duration::ZERO).build().expect("a guard");
-    for kid in ["../../../etc/passwd", "/dev/null", "http://127.0.0.1:1/keys", "..%2f..", "a\u{0}b", "'; drop table keys; --", "", "?x=y#z"] {
+    let guard = fake
+        .openid()
+        .keys_at_most_every(Duration::ZERO)
+        .build()
+        .expect("a guard");
+    for kid in [
+        "../../../etc/passwd",
+        "/dev/null",
+        "http://127.0.0.1:1/keys",
+        "..%2f..",
+        "a\u{0}b",
+        "'; drop table keys; --",
+        "",
+        "?x=y#z",
+    ] {
         assert_eq!(status(&guard, &with_kid(&fake, &others, kid)).await, 401, "{kid}");
     }
-    assert!(fake.asked().iter().all(|asked| asked.target == KEYS), "{:?}", fake.asked());
+    assert!(
+        fake.asked().iter().all(|asked| asked.target == KEYS),
+        "{:?}",
+        fake.asked()
+    );
 }
 
 #[tokio::test]
@@ -104,7 +133,12 @@ async fn stale_keys_are_renewed_without_anybody_waiting() {
     let ours = key(Algorithm::EdDSA);
     fake.publish(&[&ours]);
     let fresh = Duration::from_millis(50);
-    let guard = fake.openid().keep_keys(fresh, Duration::from_secs(60)).keys_at_most_every(Duration::ZERO).build().expect("a guard");
+    let guard = fake
+        .openid()
+        .keep_keys(fresh, Duration::from_secs(60))
+        .keys_at_most_every(Duration::ZERO)
+        .build()
+        .expect("a guard");
     let token = signed(&ours, &fake.claims());
     assert_eq!(status(&guard, &token).await, 200);
     tokio::time::sleep(fresh * 2).await;
@@ -137,7 +171,16 @@ async fn what_is_no_key_set_is_a_fault_of_ours() {
     let token = signed(&ours, &fake.claims());
     let big = json!({ "keys": [ours.public_jwk()], "padding": "x".repeat(70_000) }).to_string();
     let oct = json!({ "keys": [{ "kty": "oct", "k": "AAAA", "kid": ours.kid() }] }).to_string();
-    for (code, body) in [(200, "{}"), (200, "no JSON"), (200, "{\"keys\":[]}"), (500, ""), (302, "{}"), (404, ""), (200, &big), (200, &oct)] {
+    for (code, body) in [
+        (200, "{}"),
+        (200, "no JSON"),
+        (200, "{\"keys\":[]}"),
+        (500, ""),
+        (302, "{}"),
+        (404, ""),
+        (200, &big),
+        (200, &oct),
+    ] {
         fake.says(KEYS, code, body);
         let guard = fake.openid().build().expect("a guard");
         assert_eq!(status(&guard, &token).await, 503, "{code} {}", body.len());
@@ -160,8 +203,17 @@ async fn other_issuers_are_found_by_discovery() {
     fake.publish(&[&ours]);
     let issuer = fake.issuer();
     let document = "/application/o/notes/.well-known/openid-configuration";
-    fake.says(document, 200, json!({ "issuer": issuer, "jwks_uri": format!("{}{KEYS}", fake.url()) }));
-    let guard = || Guard::builder(&fake.url()).issuer(&issuer, AUDIENCE).build().expect("a guard");
+    fake.says(
+        document,
+        200,
+        json!({ "issuer": issuer, "jwks_uri": format!("{}{KEYS}", fake.url()) }),
+    );
+    let guard = || {
+        Guard::builder(&fake.url())
+            .issuer(&issuer, AUDIENCE)
+            .build()
+            .expect("a guard")
+    };
     let token = signed(&ours, &fake.claims());
     assert_eq!(status(&guard(), &token).await, 200);
     for (name, keys) in [
