@@ -12,7 +12,9 @@ function say(text, isProblem = false) {
   at("message").classList.toggle("problem", isProblem);
 }
 
-// The client never throws: it answers { data, error }. No answer at all has status 0.
+// The client answers { data, error } and throws only when there was no answer at all.
+const ask = (call) => call.catch(() => ({ data: null, error: { status: 0 } }));
+
 function problem(error) {
   if (!error.status) return `Doorward at ${DOORWARD} does not answer, or does not trust this page (${location.origin}).`;
   return error.message ? `${error.message} (${error.code ?? error.status})` : `Doorward answered ${error.status}.`;
@@ -39,12 +41,16 @@ async function after({ data, error }) {
   await show();
 }
 
-on("sign-in", "submit", async ({ email, password }) => after(await auth.signIn.email({ email, password })));
-on("sign-up", "submit", async ({ name, email, password }) => after(await auth.signUp.email({ name, email, password })));
-on("sign-out", "click", async () => after(await auth.signOut()));
+on("sign-in", "submit", async ({ email, password }) => after(await ask(auth.signIn.email({ email, password }))));
+on("sign-up", "submit", async ({ name, email, password }) =>
+  after(await ask(auth.signUp.email({ name, email, password }))),
+);
+on("sign-out", "click", async () => after(await ask(auth.signOut())));
 on("openid", "click", async () => {
   // On success the client follows the answer to the sign-in page, which leads back here.
-  const { error } = await auth.signIn.social({ provider: OPENID_PROVIDER, callbackURL: here, errorCallbackURL: here });
+  const { error } = await ask(
+    auth.signIn.social({ provider: OPENID_PROVIDER, callbackURL: here, errorCallbackURL: here }),
+  );
   if (error) say(problem(error), true);
 });
 on("write", "submit", async ({ body }, form) => {
@@ -81,7 +87,7 @@ async function list() {
 }
 
 async function show() {
-  const { data, error } = await auth.getSession();
+  const { data, error } = await ask(auth.getSession());
   if (error) return say(problem(error), true);
   at("nobody").hidden = Boolean(data);
   at("somebody").hidden = !data;

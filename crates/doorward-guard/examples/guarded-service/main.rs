@@ -18,6 +18,7 @@ use doorward_guard::{Guard, rls};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use tokio::net::TcpListener;
+use tracing_subscriber::EnvFilter;
 
 /// A notes API behind Doorward, with row-level security in PostgreSQL.
 #[derive(Parser)]
@@ -68,7 +69,9 @@ struct Run {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    tracing_subscriber::fmt().with_target(false).init();
+    // RUST_LOG=doorward_guard=debug says why a token does not count.
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sqlx=warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).init();
     let cli = Cli::parse();
     let outcome = match &cli.command {
         Some(Command::Setup(setup)) => setup.run().await,
