@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use reqwest::header::{ACCEPT, AUTHORIZATION, COOKIE, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, COOKIE, HOST, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder};
 use tokio::sync::Semaphore;
@@ -59,8 +59,13 @@ impl Asker {
         self.call(self.client.get(url.clone()), url).await
     }
 
-    /// Fetches with a cookie as it came, or with a bearer token.
-    pub(crate) async fn get_as(&self, url: &Url, credential: &Credential<'_>) -> Result<Answer, Silence> {
+    /// Fetches with a cookie as it came, or with a bearer token; in the name of another host, where one is given.
+    pub(crate) async fn get_as(
+        &self,
+        url: &Url,
+        host: Option<&HeaderValue>,
+        credential: &Credential<'_>,
+    ) -> Result<Answer, Silence> {
         let (header, text) = match credential {
             Credential::Cookie(pair) => (COOKIE, (*pair).to_owned()),
             Credential::Bearer(token) => (AUTHORIZATION, format!("Bearer {token}")),
@@ -68,8 +73,11 @@ impl Asker {
         let mut value = HeaderValue::try_from(text)
             .map_err(|_| Silence::Failed("not a header".to_owned(), place(url)))?;
         value.set_sensitive(true);
-        self.call(self.client.get(url.clone()).header(header, value), url)
-            .await
+        let mut request = self.client.get(url.clone()).header(header, value);
+        if let Some(host) = host {
+            request = request.header(HOST, host);
+        }
+        self.call(request, url).await
     }
 
     /// Posts the question of RFC 7662.
@@ -88,15 +96,15 @@ impl Asker {
     pub(crate) async fn introspect_json(
         &self,
         url: &Url,
-        client: Option<&ClientSecret>,
+        credential: Option<&str>,
         token: &str,
     ) -> Result<Answer, Silence> {
         let request = self
             .client
             .post(url.clone())
             .json(&serde_json::json!({ "token": token }));
-        let request = match client {
-            Some(client) => client.sign(request),
+        let request = match credential {
+            Some(credential) => request.bearer_auth(credential),
             None => request,
         };
         self.call(request, url).await

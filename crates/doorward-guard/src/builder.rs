@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use url::{Host, Url};
 
 use crate::answers::Answers;
@@ -27,6 +28,16 @@ const LONGEST_KEEP: Duration = Duration::from_secs(60);
 #[error("the guard cannot be made:\n- {}", .0.join("\n- "))]
 pub struct BuildError(Vec<String>);
 
+/// Addresses that were checked.
+struct Places {
+    /// Where Doorward is asked.
+    server: Url,
+    /// Where its session door is asked, in whose name when by another address, and what the door calls itself.
+    door: Url,
+    door_host: Option<HeaderValue>,
+    door_origin: String,
+}
+
 /// Collects what a guard has to know. Nothing is let in that was not named here.
 #[derive(Clone)]
 #[must_use = "a builder does nothing before `build`"]
@@ -38,6 +49,7 @@ pub struct Builder {
     cookie_prefix: String,
     trusted_origins: Vec<String>,
     introspection: Option<ClientSecret>,
+    api_introspection: Option<String>,
     always_ask: bool,
     algorithms: Option<Vec<Algorithm>>,
     leeway: Duration,
@@ -77,6 +89,7 @@ impl Builder {
             cookie_prefix: "better-auth".to_owned(),
             trusted_origins: Vec::new(),
             introspection: None,
+            api_introspection: None,
             always_ask: false,
             algorithms: None,
             leeway: Duration::from_secs(30),
@@ -148,9 +161,18 @@ impl Builder {
         self
     }
 
-    /// Lets in sessions of the better-auth door at this path (`/api/auth`): its cookie, and its token as bearer.
-    pub fn sessions(mut self, base_path: &str) -> Self {
-        self.sessions = Some(format!("/{}", base_path.trim_matches('/')));
+    /// Lets in tokens of the token API by asking the server about them, with the credential that it has for that
+    /// (`token_api.introspect_token`). Together with [`Builder::token_api`] they are checked here first, and the server is only asked
+    /// when the guard is told to [`Builder::always_ask`].
+    pub fn token_api_introspection(mut self, credential: &str) -> Self {
+        self.api_introspection = Some(credential.to_owned());
+        self
+    }
+
+    /// Lets in sessions of an app's better-auth door: its cookie, and its token as bearer. The door is named by its path
+    /// (`/api/auth`), or by its whole address when that is not below the public one.
+    pub fn sessions(mut self, base: &str) -> Self {
+        self.sessions = Some(base.trim_end_matches('/').to_owned());
         self
     }
 
@@ -244,31 +266,26 @@ impl Builder {
             Err(why) => return Err(BuildError(vec![format!("no HTTP client: {why}")])),
         };
         self.check_numbers(&mut problems);
-        let address = self.internal_url.as_deref().unwrap_or(&self.public_url);
-        let server = self.server(address, &mut problems);
-        let public = self.server(&self.public_url, &mut problems);
-        let (Some(server), Some(public)) = (server, public) else {
+        let Some(places) = self.places(&mut problems) else {
             return Err(BuildError(problems));
         };
         let mut acceptors = Vec::new();
         for issuer in &self.issuers {
-            match self.acceptor(issuer, &server, &public, &asker) {
+            match self.acceptor(issuer, &places, &asker) {
                 Ok(acceptor) => acceptors.push(acceptor),
                 Err(problem) => problems.push(problem),
             }
         }
-        if acceptors.is_empty()
-            && problems.is_empty()
-            && self.sessions.is_none()
-            && self.introspection.is_none()
-        {
-            problems.push(
-                "it lets nobody in: name at least one of openid, issuer, token_api, sessions, introspection"
-                    .to_owned(),
-            );
-        }
         let audiences = openid_audiences(&acceptors);
-        if self.introspection.is_some() && audiences.is_empty() && !self.has_token_api() {
+        let lets_in = !self.issuers.is_empty()
+            || self.sessions.is_some()
+            || self.introspection.is_some()
+            || self.api_introspection.is_some();
+        if !lets_in {
+            let ways = "openid, issuer, token_api, token_api_introspection, sessions";
+            problems.push(format!("it lets nobody in: name at least one of {ways}"));
+        }
+        if self.introspection.is_some() && audiences.is_empty() {
             problems.push(
                 "introspection needs to know who this service is: name openid or issuer as well".to_owned(),
             );
@@ -277,27 +294,26 @@ impl Builder {
             return Err(BuildError(problems));
         }
         let answers = || Answers::new(self.keep_answers);
-        let introspection = self.introspection.clone().filter(|_| !audiences.is_empty());
+        let ask_api = self.api_introspection.is_some() || self.always_ask;
         Ok(Guard(Arc::new(Inner {
-            cookie_names: if self.sessions.is_some() {
-                cookie_names(&self.cookie_prefix).to_vec()
-            } else {
-                Vec::new()
+            cookie_names: match &self.sessions {
+                Some(_) => cookie_names(&self.cookie_prefix).to_vec(),
+                None => Vec::new(),
             },
             trusted_origins: self.trusted_origins.clone(),
             sessions: self
                 .sessions
                 .as_ref()
-                .map(|base| SessionDoor::new(below(&server, &format!("{base}/get-session")), answers())),
-            introspection: introspection.map(|client| Introspection {
-                url: below(&server, "/application/o/introspect/"),
+                .map(|_| SessionDoor::new(below(&places.door, "/get-session"), places.door_host, answers())),
+            introspection: self.introspection.clone().map(|client| Introspection {
+                url: below(&places.server, "/application/o/introspect/"),
                 form: Form::Standard(client),
                 audiences,
                 answers: answers(),
             }),
-            api_introspection: self.has_token_api().then(|| Introspection {
-                url: below(&server, "/api/auth/introspect"),
-                form: Form::TokenApi(self.introspection.clone()),
+            api_introspection: ask_api.then(|| Introspection {
+                url: below(&places.server, "/api/auth/introspect"),
+                form: Form::TokenApi(self.api_introspection.clone()),
                 audiences: Vec::new(),
                 answers: answers(),
             }),
@@ -305,6 +321,37 @@ impl Builder {
             acceptors,
             asker,
         })))
+    }
+
+    /// Where everything is. `None` with the reasons when an address makes no sense.
+    fn places(&self, problems: &mut Vec<String>) -> Option<Places> {
+        let server = self.server(self.internal_url.as_deref().unwrap_or(&self.public_url), problems);
+        let public = self.server(&self.public_url, problems);
+        let base = self.sessions.as_deref().unwrap_or("/api/auth");
+        let elsewhere = base.contains("://").then(|| self.server(base, problems));
+        let (server, public) = (server?, public?);
+        let named = match elsewhere {
+            Some(door) => door?,
+            None => below(&public, &format!("/{}", base.trim_start_matches('/'))),
+        };
+        let mut door = named.clone();
+        let mut door_host = None;
+        if self.internal_url.is_some() {
+            // The path below the public address; as it is when the door has an address of its own.
+            let path = named
+                .path()
+                .strip_prefix(public.path().trim_end_matches('/'))
+                .filter(|_| named.origin() == public.origin())
+                .unwrap_or(named.path());
+            door = below(&server, path);
+            door_host = HeaderValue::try_from(named.authority()).ok();
+        }
+        Some(Places {
+            door_origin: named.origin().ascii_serialization(),
+            server,
+            door,
+            door_host,
+        })
     }
 
     fn check_numbers(&self, problems: &mut Vec<String>) {
@@ -364,21 +411,9 @@ impl Builder {
         None
     }
 
-    fn has_token_api(&self) -> bool {
-        let api = |issuer: &Issuer| matches!(issuer, Issuer::TokenApi { .. } | Issuer::TokenApiSecret { .. });
-        self.issuers.iter().any(api)
-    }
-
-    fn acceptor(
-        &self,
-        issuer: &Issuer,
-        server: &Url,
-        public: &Url,
-        asker: &Arc<Asker>,
-    ) -> Result<Acceptor, String> {
+    fn acceptor(&self, issuer: &Issuer, places: &Places, asker: &Arc<Asker>) -> Result<Acceptor, String> {
         let remote = |place| Keys::Remote(KeyCache::new(Arc::clone(asker), place, self.timing));
-        let sessions = self.sessions.as_deref().unwrap_or("/api/auth");
-        let origin = public.origin().ascii_serialization();
+        let server = &places.server;
         let (profile, name, audiences, keys) = match issuer {
             Issuer::Application { slug, audience } => {
                 let fits = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
@@ -412,7 +447,7 @@ impl Builder {
                 )
             }
             Issuer::TokenApi { issuer, audience } => {
-                let keys = remote(Place::Set(below(server, "/api/auth/jwks")));
+                let keys = remote(Place::Set(below(server, "/application/o/jwks/")));
                 (
                     Profile::TokenApi,
                     issuer.clone(),
@@ -440,7 +475,8 @@ impl Builder {
                 )
             }
             Issuer::SessionJwt => {
-                let keys = remote(Place::Set(below(server, &format!("{sessions}/jwks"))));
+                let keys = remote(Place::Set(below(&places.door, "/jwks")));
+                let origin = places.door_origin.clone();
                 (Profile::Session, origin.clone(), vec![origin], keys)
             }
         };

@@ -121,6 +121,12 @@ impl Guard {
 }
 
 impl Inner {
+    fn checks_api_tokens(&self) -> bool {
+        self.acceptors
+            .iter()
+            .any(|acceptor| acceptor.profile == Profile::TokenApi)
+    }
+
     async fn cookie(&self, pair: &str) -> Outcome {
         match &self.sessions {
             Some(door) => door.cookie(&self.asker, pair).await,
@@ -145,6 +151,13 @@ impl Inner {
         let (caller, profile) = match tokens::check(&self.acceptors, token).await {
             Ok(checked) => checked,
             Err(reject @ Reject::Away(_)) => return Err(Refusal::unavailable(reject)),
+            // Nobody's that is checked here: perhaps the token API's, which is asked when it is not checked here.
+            Err(Reject::Issuer(_)) if !self.checks_api_tokens() => {
+                return match &self.api_introspection {
+                    Some(api) => api.caller(&self.asker, token).await,
+                    None => Ok(None),
+                };
+            }
             Err(reject) => {
                 tracing::debug!("a signed token does not count: {reject}");
                 return Ok(None);

@@ -27,8 +27,8 @@ pub(crate) struct Introspection {
 pub(crate) enum Form {
     /// RFC 7662: a form, with client credentials.
     Standard(ClientSecret),
-    /// The token API: JSON, with credentials where the server wants them.
-    TokenApi(Option<ClientSecret>),
+    /// The token API: JSON, with its bearer credential where the server wants one.
+    TokenApi(Option<String>),
 }
 
 #[derive(Deserialize)]
@@ -55,17 +55,21 @@ impl Introspection {
     async fn ask(&self, asker: &Asker, token: &str) -> Outcome {
         let answer = match &self.form {
             Form::Standard(client) => asker.introspect(&self.url, client, token).await,
-            Form::TokenApi(client) => asker.introspect_json(&self.url, client.as_ref(), token).await,
+            Form::TokenApi(credential) => {
+                asker
+                    .introspect_json(&self.url, credential.as_deref(), token)
+                    .await
+            }
         };
         let answer = answer.map_err(Refusal::unavailable)?;
-        // A 401 here means that this service's own credentials are wrong, which is not the caller's fault.
+        // A 401 here means that this service's own credential is wrong, which is not the caller's fault.
         if answer.status != StatusCode::OK {
             return Err(Refusal::unavailable(format_args!(
                 "{}: answered {}, expected 200{}",
                 place(&self.url),
                 answer.status,
                 if answer.status == StatusCode::UNAUTHORIZED {
-                    ": the client id or secret of this service is not accepted"
+                    ": this service's own credential is not accepted"
                 } else {
                     ""
                 }

@@ -1,6 +1,6 @@
 //! Sessions of the better-auth door, resolved by asking it: the cookie or token is passed on as it came.
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use url::Url;
@@ -17,6 +17,8 @@ pub(crate) struct SessionDoor {
     /// `…/get-session`, with the wish to hear the database and to leave the session's end alone: only the door itself may
     /// prolong it, because only the door can send the new cookie.
     url: Url,
+    /// The door's public host, when it is asked at another address: the server tells its doors apart by it.
+    host: Option<HeaderValue>,
     answers: Answers,
 }
 
@@ -37,9 +39,9 @@ struct Session {
 }
 
 impl SessionDoor {
-    pub(crate) fn new(mut url: Url, answers: Answers) -> Self {
+    pub(crate) fn new(mut url: Url, host: Option<HeaderValue>, answers: Answers) -> Self {
         url.set_query(Some("disableCookieCache=true&disableRefresh=true"));
-        Self { url, answers }
+        Self { url, host, answers }
     }
 
     /// Whose session a cookie (`name=value`) is.
@@ -75,7 +77,7 @@ impl SessionDoor {
 
     async fn ask(&self, asker: &Asker, credential: Credential<'_>, source: Source) -> Outcome {
         let answer = asker
-            .get_as(&self.url, &credential)
+            .get_as(&self.url, self.host.as_ref(), &credential)
             .await
             .map_err(Refusal::unavailable)?;
         match answer.status {

@@ -157,7 +157,7 @@ async fn the_token_api_is_asked_in_its_own_words() {
         "iat": now(), "iss": "daarion-auth", "token_type": "access", "sid": "s" });
     fake.says("/api/auth/introspect", 200, said);
     let guard = builder()
-        .introspection("gateway", "secret")
+        .token_api_introspection("gateway-credential")
         .build()
         .expect("a guard");
     assert_eq!(
@@ -166,7 +166,7 @@ async fn the_token_api_is_asked_in_its_own_words() {
     );
     let asked = fake.asked().pop().expect("a question");
     assert_eq!(asked.body, json!({ "token": token }).to_string());
-    assert!(asked.header("authorization").starts_with("Basic "));
+    assert_eq!(asked.header("authorization"), "Bearer gateway-credential");
     let open = builder().build().expect("a guard");
     assert_eq!(status(&open, &token).await, 200);
     assert_eq!(
@@ -181,4 +181,27 @@ async fn the_token_api_is_asked_in_its_own_words() {
         "{\"detail\":\"Service unavailable\"}",
     );
     assert_eq!(status(&guard, &token).await, 503);
+    // Without the secret and without keys, asking is all that is done.
+    fake.says(
+        "/api/auth/introspect",
+        200,
+        json!({ "active": true, "sub": "7e6b", "exp": now() + 60, "token_type": "access" }),
+    );
+    let asking = Guard::builder(&fake.url()).token_api_introspection("gateway-credential");
+    let asking = asking.keep_answers(Duration::ZERO).build().expect("a guard");
+    assert_eq!(
+        bearer(&asking, &token).await.expect("somebody").source(),
+        Source::Introspection
+    );
+    // An OpenID token that is not for this service is not let in by that way either.
+    let ours = key(Algorithm::EdDSA);
+    fake.publish(&[&ours]);
+    let both = fake
+        .openid()
+        .token_api_introspection("gateway-credential")
+        .build()
+        .expect("a guard");
+    let mut claims = fake.claims();
+    *claims.get_mut("aud").expect("aud") = json!("https://other.example");
+    assert_eq!(status(&both, &signed(&ours, &claims)).await, 401);
 }

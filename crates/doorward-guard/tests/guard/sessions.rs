@@ -65,6 +65,67 @@ async fn the_cookie_goes_to_the_door_byte_for_byte() {
     }
 }
 
+/// The server tells its doors apart by host and path, also when it is asked at an address inside a cluster.
+#[tokio::test]
+async fn a_door_is_asked_in_its_own_name() {
+    let fake = Fake::start().await;
+    for path in [DOOR, "/sub/api/auth/get-session", "/shop/auth/get-session"] {
+        fake.says(path, 200, session("alice"));
+    }
+    let inside = fake.url();
+    for (public, sessions, asked_path, asked_host) in [
+        ("https://id.example.org", "/api/auth", DOOR, "id.example.org"),
+        (
+            "https://id.example.org:8443/",
+            "api/auth/",
+            DOOR,
+            "id.example.org:8443",
+        ),
+        (
+            "https://id.example.org",
+            "https://shop.example.org/shop/auth",
+            "/shop/auth/get-session",
+            "shop.example.org",
+        ),
+        (
+            "https://id.example.org/sub",
+            "https://id.example.org/sub/api/auth",
+            DOOR,
+            "id.example.org",
+        ),
+        ("https://id.example.org/sub", "/api/auth", DOOR, "id.example.org"),
+    ] {
+        let guard = Guard::builder(public)
+            .internal_url(&inside)
+            .sessions(sessions)
+            .build()
+            .expect("a guard");
+        bearer(&guard, "abc").await.expect("somebody");
+        let asked = fake.asked().pop().expect("a request");
+        assert_eq!(
+            (asked.target.split('?').next(), asked.header("host")),
+            (Some(asked_path), asked_host),
+            "{sessions}"
+        );
+    }
+    let elsewhere = format!("{inside}/shop/auth");
+    let guard = Guard::builder("https://id.example.org")
+        .sessions(&elsewhere)
+        .build()
+        .expect("a guard");
+    bearer(&guard, "abc").await.expect("somebody");
+    assert_eq!(
+        inside,
+        format!("http://{}", fake.asked().pop().expect("a request").header("host"))
+    );
+    assert!(
+        Guard::builder("https://id.example.org")
+            .sessions("http://shop.example.org/auth")
+            .build()
+            .is_err()
+    );
+}
+
 #[tokio::test]
 async fn bearer_forms_go_to_the_door_as_they_are() {
     let fake = Fake::start().await;
