@@ -110,9 +110,8 @@ fn read(body: &[u8], source: Source) -> Result<Option<Caller>, &'static str> {
     if expires_at <= clock::now() || banned {
         return Ok(None);
     }
-    let mut roles = words(user.get("role"), &[',']);
-    roles.extend(words(user.get("roles"), &[]));
-    let mut person = person(subject, roles, &user);
+    // Of the user's fields an app may let people set some themselves; `role` never is.
+    let mut person = person(subject, words(user.get("role"), &[',']), &user);
     person.workspace = id(session.active_organization_id.as_deref());
     person.session_id = id(session.id.as_deref());
     person.impersonated_by = id(session.impersonated_by.as_deref());
@@ -140,12 +139,18 @@ mod tests {
         let read = |body: &[u8]| read(body, Source::SessionCookie);
         assert!(matches!(read(b"null"), Ok(None)));
         let good = "{\"id\":\"s\",\"userId\":\"u\",\"expiresAt\":\"2999-01-01T00:00:00.000Z\",\"activeOrganizationId\":\"w\"}";
-        let caller = read(&answer(good, "{\"id\":\"u\",\"role\":\"admin, user\"}")).expect("an answer");
+        let user = "{\"id\":\"u\",\"role\":\"admin, user\",\"roles\":[\"owner\"],\"activeOrganizationId\":\"other\",\"sid\":\"x\"}";
+        let caller = read(&answer(good, user)).expect("an answer");
         let caller = caller.expect("somebody");
         assert!(caller.has_role("admin") && caller.has_role("user") && !caller.has_role("admin, user"));
+        assert!(
+            !caller.has_role("owner"),
+            "a field that people may be able to set"
+        );
+        let person = caller.person().expect("a person");
         assert_eq!(
-            caller.person().and_then(|person| person.workspace.as_deref()),
-            Some("w")
+            (person.workspace.as_deref(), person.session_id.as_deref()),
+            (Some("w"), Some("s"))
         );
         let over = "{\"userId\":\"u\",\"expiresAt\":\"2001-01-01T00:00:00.000Z\"}";
         assert!(matches!(read(&answer(over, "{\"id\":\"u\"}")), Ok(None)));

@@ -84,18 +84,27 @@ impl Claims {
     }
 }
 
-/// Checks a token with the acceptor that it belongs to.
+/// Checks a token with the acceptors that it may belong to. Several may name the same issuer: two audiences, or a secret
+/// that is being replaced by keys.
 pub(crate) async fn check(acceptors: &[Acceptor], text: &str) -> Result<(Caller, Profile), Reject> {
     let compact = Compact::parse(text)?;
     // Only to find out which keys to try: not believed before the signature fits.
     let claims = Claims::read(&compact.payload)?;
-    let issuer = claims.iss.clone().unwrap_or_default();
-    let acceptor = acceptors
-        .iter()
-        .find(|acceptor| acceptor.issuer == issuer && acceptor.profile.fits(&compact, &claims))
-        .ok_or_else(|| Reject::Issuer(issuer.chars().take(LONGEST_ID).collect()))?;
-    acceptor.verify(&compact).await?;
-    acceptor.believe(claims).map(|caller| (caller, acceptor.profile))
+    let issuer = claims.iss.as_deref().unwrap_or_default();
+    let mut outcome = Reject::Issuer(issuer.chars().take(LONGEST_ID).collect());
+    for acceptor in acceptors {
+        if acceptor.issuer != issuer || !acceptor.profile.fits(&compact, &claims) {
+            continue;
+        }
+        let verified = acceptor.verify(&compact).await;
+        match verified.and_then(|()| acceptor.believe(&claims)) {
+            Ok(caller) => return Ok((caller, acceptor.profile)),
+            // That somebody's keys are not at hand must not turn into a refusal.
+            Err(_) if matches!(outcome, Reject::Away(_)) => {}
+            Err(reject) => outcome = reject,
+        }
+    }
+    Err(outcome)
 }
 
 impl Profile {
@@ -139,7 +148,7 @@ impl Acceptor {
         }
     }
 
-    fn believe(&self, claims: Claims) -> Result<Caller, Reject> {
+    fn believe(&self, claims: &Claims) -> Result<Caller, Reject> {
         let now = clock::now();
         let expires_at = seconds(claims.exp.ok_or(Reject::Claims)?);
         if now >= expires_at.saturating_add(self.leeway) {
@@ -164,22 +173,25 @@ impl Acceptor {
             return Err(Reject::Bound);
         }
         let subject = id(claims.sub.as_deref()).ok_or(Reject::Subject)?;
+        // Only an OpenID provider grants scopes to clients; elsewhere these names mean something else, or nothing.
+        let grant = self.profile == Profile::OpenId;
         Ok(Caller::new(Known {
-            who: self.who(subject, &claims),
+            who: self.who(subject, claims),
             source: self.profile.source(),
-            scopes: words(claims.scope.as_ref(), &[' ']),
-            client_id: claims.client_id,
+            scopes: words(claims.scope.as_ref().filter(|_| grant), &[' ']),
+            client_id: claims.client_id.clone().filter(|_| grant),
             expires_at,
-            claims: claims.rest,
+            claims: claims.rest.clone(),
         }))
     }
 
     fn who(&self, subject: String, claims: &Claims) -> Who {
         let rest = &claims.rest;
-        let mut roles = words(rest.get("roles"), &[]);
         if self.profile == Profile::Session {
-            roles.extend(words(rest.get("role"), &[',']));
+            // The claims are the user's fields, some of which an app may let people set themselves; `role` never is.
+            return Who::Person(person(subject, words(rest.get("role"), &[',']), rest));
         }
+        let mut roles = words(rest.get("roles"), &[]);
         if self.profile == Profile::OpenId {
             // RFC 9068, section 5: the subject of client credentials is the client. A token that hangs off somebody's
             // sign-in is that person's, whatever the person is called.
@@ -207,7 +219,7 @@ pub(crate) fn person(id: String, roles: BTreeSet<String>, claims: &Map<String, V
             .or_else(|| text("preferred_username"))
             .or_else(|| text("username")),
         roles,
-        workspace: text("activeOrganizationId"),
+        workspace: None,
         session_id: text("sid"),
         impersonated_by: None,
     }

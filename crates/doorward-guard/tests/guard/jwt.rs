@@ -349,6 +349,57 @@ async fn shared_secrets_are_for_the_token_api_only() {
 }
 
 #[tokio::test]
+async fn one_issuer_may_be_named_several_times() {
+    let fake = Fake::start().await;
+    let ours = key(Algorithm::EdDSA);
+    fake.publish(&[&ours]);
+    let guard = fake.openid().openid("notes", "second").build().expect("a guard");
+    for (audience, expected) in [(AUDIENCE, 200), ("second", 200), ("third", 401)] {
+        let token = signed(&ours, &with(&fake.claims(), "aud", json!(audience)));
+        assert_eq!(status(&guard, &token).await, expected, "{audience}");
+    }
+    // From a shared secret to another one, and to keys.
+    fake.says(
+        "/application/o/jwks/",
+        200,
+        json!({ "keys": [ours.public_jwk()] }),
+    );
+    let other = b"fedcba9876543210fedcba9876543210";
+    let guard = Guard::builder(&fake.url())
+        .token_api("door")
+        .token_api_secret("door", SECRET)
+        .token_api_secret("door", other);
+    let guard = guard.build().expect("a guard");
+    let claims = json!({ "iss": "door", "sub": "u", "type": "access", "exp": now() + 60 });
+    let header = json!({ "alg": "HS256" });
+    for secret in [SECRET, other] {
+        assert_eq!(status(&guard, &hmac_signed(secret, &header, &claims)).await, 200);
+    }
+    assert_eq!(
+        status(
+            &guard,
+            &hmac_signed(b"00000000000000000000000000000000", &header, &claims)
+        )
+        .await,
+        401
+    );
+    let signed = ours.sign("JWT", claims.to_string().as_bytes()).expect("a token");
+    assert_eq!(status(&guard, &signed).await, 200);
+    // The keys of one that is away may be the right ones: that is no reason to refuse.
+    fake.go_away(true);
+    let stranger = key(Algorithm::EdDSA)
+        .sign("JWT", claims.to_string().as_bytes())
+        .expect("a token");
+    let fresh = Guard::builder(&fake.url())
+        .token_api("door")
+        .token_api_secret("door", SECRET)
+        .build()
+        .expect("a guard");
+    assert_eq!(status(&fresh, &stranger).await, 503);
+    assert_eq!(status(&fresh, &hmac_signed(SECRET, &header, &claims)).await, 200);
+}
+
+#[tokio::test]
 async fn session_jwts_are_for_this_origin() {
     let fake = Fake::start().await;
     let ours = key(Algorithm::EdDSA);
@@ -368,6 +419,43 @@ async fn session_jwts_are_for_this_origin() {
     let caller = bearer(&guard, &sign(&claims)).await.expect("somebody");
     assert_eq!(caller.source(), Source::SessionJwt);
     assert!(caller.has_role("admin"));
+    // An app may let people set fields of their own, and these stand beside the others.
+    let mut own = claims.clone();
+    for (name, value) in [
+        ("roles", "owner"),
+        ("scope", "notes:write"),
+        ("client_id", "u"),
+        ("groups", "ops"),
+        ("activeOrganizationId", "w"),
+    ] {
+        own = with(&own, name, json!(value));
+    }
+    let caller = bearer(&guard, &sign(&own)).await.expect("somebody");
+    assert!(!caller.has_role("owner") && !caller.has_role("ops") && !caller.has_scope("notes:write"));
+    assert_eq!(
+        (
+            caller.client_id(),
+            caller.person().expect("a person").workspace.as_deref()
+        ),
+        (None, None)
+    );
+    // With the same keys and the same issuer, the token API's tokens are still others.
+    fake.says(
+        "/application/o/jwks/",
+        200,
+        json!({ "keys": [ours.public_jwk()] }),
+    );
+    let both = Guard::builder(&fake.url())
+        .session_jwts()
+        .token_api(&fake.url())
+        .build()
+        .expect("a guard");
+    let pretends = with(&with(&claims, "type", json!("access")), "roles", json!(["admin"]));
+    assert_eq!(status(&both, &sign(&pretends)).await, 401);
+    assert_eq!(
+        status(&both, &sign(&with(&pretends, "aud", Value::Null))).await,
+        200
+    );
     assert_eq!(
         status(
             &guard,
