@@ -172,6 +172,12 @@ const TABLE: &[Knowledge] = &[
         ],
         never: &[&DATABASE, &HASHING],
     },
+    // For other people's services: it knows Doorward by its public interfaces only, and can be published alone.
+    Knowledge {
+        package: "doorward-guard",
+        uses: &[],
+        never: &[&COMMAND_LINE],
+    },
     Knowledge {
         package: "doorward-testkit",
         uses: &[

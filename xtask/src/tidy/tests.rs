@@ -247,6 +247,29 @@ fn machine_paths_and_registry_hosts_are_found_and_web_addresses_are_not() {
 }
 
 #[test]
+fn nobody_tells_postgresql_who_asks_without_a_parameter() {
+    // In two halves, so that the rule does not find its own test.
+    let local = concat!("SET ", "LOCAL");
+    for line in [
+        format!("{local} app.current_user_id = $1"),
+        format!(
+            "query(\"{}  app.current_workspace_id = 'w'\")",
+            local.to_lowercase()
+        ),
+        format!("x := '{local} \"app.current_user_id\" TO 1'"),
+    ] {
+        assert_eq!(text::complaints(&line).len(), 1, "{line}");
+    }
+    for line in [
+        "select set_config('app.current_user_id', $1, true)".to_owned(),
+        format!("{local} statement_timeout = 50"),
+        format!("`{local}` takes no parameter"),
+    ] {
+        assert!(text::complaints(&line).is_empty(), "{line}");
+    }
+}
+
+#[test]
 fn links_are_read_outside_code_only() {
     let markdown = "See [a](b.md) and `[c](d.md)`.\n```\n[e](f.md)\n```\n[g](h.md#i \"title\")\n";
     let found: Vec<(usize, String)> = docs::links(markdown)

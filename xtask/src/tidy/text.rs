@@ -1,4 +1,5 @@
-//! What no committed file may contain, whatever its kind: paths of one machine and hosts of package registries.
+//! What no committed file may contain, whatever its kind: paths of one machine, hosts of package registries, and the way of
+//! telling PostgreSQL who asks that does not work.
 
 use super::Problem;
 use crate::workspace::Workspace;
@@ -47,7 +48,22 @@ pub(super) fn complaints(line: &str) -> Vec<String> {
         .map(|host| {
             format!("the host of a package registry ({host}): let the client's own settings name it")
         });
-    folders.chain(hosts).collect()
+    let settings = sets_locally(line).then(|| {
+        "`set local` takes no parameter: use `select set_config('app.…', $1, true)` in the same transaction \
+         (doorward_guard::rls)"
+            .to_owned()
+    });
+    folders.chain(hosts).chain(settings).collect()
+}
+
+/// Whether a line sets one of the settings that row-level security reads by a statement that takes no parameters: with the
+/// prepared protocol it fails, and without it an id ends up in the text of a statement.
+fn sets_locally(line: &str) -> bool {
+    let words: Vec<String> = line.split_whitespace().map(str::to_ascii_lowercase).collect();
+    words.windows(3).any(|three| {
+        matches!(three, [set, local, name] if set.ends_with("set") && local == "local"
+            && name.trim_start_matches(['"', '\\']).starts_with("app."))
+    })
 }
 
 /// Whether the folder stands at the start of a path rather than inside one (`https://x.example/work/` is fine).
