@@ -1,7 +1,7 @@
 //! What a proxy says about the request that it asks for. Each kind of proxy says it in its own headers; what is missing, said twice
 //! or unreadable is no request that anybody could decide on.
 
-use http::header::{HOST, HeaderName};
+use http::header::{GetAll, HOST, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Uri};
 
 use doorward_core::place::Place;
@@ -46,7 +46,11 @@ pub(crate) struct Original {
 
 /// The value of a header that is there exactly once.
 pub(crate) fn one(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
-    let mut values = headers.get_all(name).iter();
+    once(&headers.get_all(name))
+}
+
+fn once<'a>(values: &GetAll<'a, HeaderValue>) -> Option<&'a str> {
+    let mut values = values.iter();
     let value = values.next()?;
     values.next().is_none().then(|| value.to_str().ok()).flatten()
 }
@@ -65,8 +69,9 @@ fn https(text: &str) -> Option<bool> {
 ///
 /// Only the one header that this proxy sets is looked at: the others came from the visitor.
 fn method_of(headers: &HeaderMap, name: Option<HeaderName>, own: &Method) -> Result<Option<Method>, ()> {
-    match name.filter(|name| headers.contains_key(name)) {
-        Some(name) => one(headers, name)
+    let said = name.map(|name| headers.get_all(name));
+    match said.filter(|values| values.iter().next().is_some()) {
+        Some(values) => once(&values)
             .and_then(|text| Method::from_bytes(text.as_bytes()).ok())
             .map(Some)
             .ok_or(()),

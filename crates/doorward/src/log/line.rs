@@ -156,10 +156,9 @@ fn number(line: &mut String, mut value: u64) {
             break;
         }
     }
-    let text = digits
-        .get(first..)
-        .and_then(|text| std::str::from_utf8(text).ok());
-    line.push_str(text.unwrap_or("0"));
+    for digit in digits.get(first..).unwrap_or_default() {
+        line.push(char::from(*digit));
+    }
 }
 
 /// The wall clock as RFC 3339 has it, in microseconds and UTC.
