@@ -20,6 +20,7 @@ use crate::metrics::SiteLabels;
 use crate::place::Place;
 use crate::sessions::Visit;
 use crate::site_cookie::Kept;
+use crate::site_visits::SiteVisit;
 use crate::{Doorward, Origin};
 
 /// What a request brought along to say who it is.
@@ -135,6 +136,16 @@ impl Noticed {
     }
 }
 
+/// The method to decide on. Rules that name methods cannot be read for a request without one, nor for one in letters that some services
+/// take for the capitals that it should have.
+fn method_at<'a>(entry: &SiteEntry, method: Option<&'a str>) -> Option<&'a str> {
+    match method {
+        Some(method) => Some(method).filter(|method| is_method(method)),
+        None if entry.site.rules.iter().any(|rule| !rule.methods.is_empty()) => None,
+        None => Some("GET"),
+    }
+}
+
 impl Doorward {
     /// Decides on one request to a site. 0 queries for a session that is warm, for strangers, and for refusals without a session.
     ///
@@ -156,15 +167,8 @@ impl Doorward {
             Found::HostUnlisted => return Ok(self.refused_stranger(None, Reason::HostUnlisted)),
             Found::PathUnlisted => return Ok(self.refused_stranger(None, Reason::PathUnlisted)),
         };
-        // Rules that name methods cannot be read for a request without one, nor for one in letters that some services take for the
-        // capitals that it should have.
-        let method = match method {
-            Some(method) if is_method(method) => method,
-            Some(_) => return Ok(self.refused_stranger(Some(entry), Reason::OriginalUnreadable)),
-            None if entry.site.rules.iter().any(|rule| !rule.methods.is_empty()) => {
-                return Ok(self.refused_stranger(Some(entry), Reason::OriginalUnreadable));
-            }
-            None => "GET",
+        let Some(method) = method_at(entry, method) else {
+            return Ok(self.refused_stranger(Some(entry), Reason::OriginalUnreadable));
         };
         let break_glass = directory.break_glass;
         let visit = self.visit_of_check(place, entry, shown).await;
@@ -200,6 +204,46 @@ impl Doorward {
             Decision::Deny { reason, .. } => Ok(self.refused_stranger(Some(entry), reason)),
             // Nobody is known, so nobody was admitted.
             Decision::Allow { .. } => Ok(self.refused_stranger(Some(entry), Reason::NotInAudience)),
+        }
+    }
+
+    /// Decides on one request to a site at once, when somebody may pass and all that it takes is in memory. `None` says nothing: then
+    /// [`Doorward::check`] is to be asked.
+    pub fn check_at_hand<'a>(
+        &self,
+        place: &Place,
+        method: Option<&str>,
+        cookies: &[(Kept, &str)],
+        session: impl FnOnce() -> Option<&'a str>,
+        now: Timestamp,
+    ) -> Option<Pass> {
+        let directory = self.directory_now();
+        let readings = Readings::of(&place.target)?;
+        let Found::Site(entry) = directory.sites.find(place.as_authority(), place.https, &readings) else {
+            return None;
+        };
+        let method = method_at(entry, method)?;
+        let https = place.https || entry.site.address.https;
+        let visit = match self.site_visit_at_hand(cookies, &place.host, https, now) {
+            SiteVisit::There(visit) => visit,
+            SiteVisit::Nobody if self.inner.home.host() == Some(place.host.as_str()) => {
+                self.own_visit_at_hand(session(), now)?
+            }
+            SiteVisit::Nobody | SiteVisit::Unclear => return None,
+        };
+        match decide(
+            entry,
+            Some(&visit.person),
+            method,
+            &readings,
+            directory.break_glass,
+        ) {
+            Decision::Allow {
+                why: Why::Admitted(_),
+                ..
+            } => Some(self.pass(entry, Visitor::Session(visit), "allowed")),
+            // What everybody may see, what has to be recorded, and what is refused.
+            _ => None,
         }
     }
 

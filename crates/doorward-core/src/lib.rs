@@ -37,6 +37,7 @@ pub mod pushed;
 pub mod sessions;
 pub mod sign_in;
 pub mod site_cookie;
+mod site_visits;
 pub mod snippet;
 pub mod start;
 pub mod token;

@@ -38,7 +38,8 @@ impl Place {
     pub fn parse(url: &str) -> Option<Self> {
         let (https, rest) = split_scheme(url)?;
         let rest = rest.split('#').next().unwrap_or_default();
-        let (authority, target) = match rest.find(['/', '?']) {
+        let ends = |byte: u8| matches!(byte, b'/' | b'?');
+        let (authority, target) = match rest.bytes().position(ends) {
             Some(at) => rest.split_at(at),
             None => (rest, "/"),
         };
@@ -87,13 +88,13 @@ impl Place {
 
 /// `http` or `https`, in any case of letters, and what follows.
 pub(crate) fn split_scheme(url: &str) -> Option<(bool, &str)> {
-    let (scheme, rest) = url.split_once("://")?;
-    if scheme.eq_ignore_ascii_case("https") {
-        Some((true, rest))
-    } else if scheme.eq_ignore_ascii_case("http") {
-        Some((false, rest))
-    } else {
-        None
+    let begins = |scheme: &str| {
+        let (begin, rest) = url.split_at_checked(scheme.len())?;
+        begin.eq_ignore_ascii_case(scheme).then_some(rest)
+    };
+    match begins("https://") {
+        Some(rest) => Some((true, rest)),
+        None => begins("http://").map(|rest| (false, rest)),
     }
 }
 

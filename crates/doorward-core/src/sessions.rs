@@ -20,7 +20,7 @@ use doorward_store::{Store, Tx};
 use crate::error::{Error, Fault, Refused, Result};
 use crate::events::About;
 use crate::picture::topic;
-use crate::site_cookie::{Brought, Kept};
+use crate::site_visits::Cookies;
 use crate::{Doorward, Origin};
 
 /// A signed-in browser with its user and effective groups.
@@ -76,8 +76,8 @@ enum Warm {
 /// Warm sessions by digest. Entries are dropped by marks: a mark on a session, a user or everything makes older entries stale.
 pub struct Cache {
     entries: QuickCache<[u8; 32], Arc<Visit>>,
-    /// Cookies of sites that were opened before, with the host that they came for.
-    cookies: QuickCache<[u8; 32], SessionId>,
+    /// Cookies of sites that were opened before.
+    pub(crate) cookies: Cookies,
     marks: RwLock<Marks>,
     seen: Mutex<HashMap<SessionId, Timestamp>>,
 }
@@ -100,16 +100,9 @@ struct Marks {
 }
 
 const MOST_MARKS: usize = 50_000;
-/// Most sessions that one request may name: neighbours may set cookies that we made for them.
-const MOST_NAMED: usize = 8;
-
-/// Where the session with an id is kept; no digest of a cookie looks like it.
-fn key_of(id: SessionId) -> [u8; 32] {
-    let mut key = *b"................session by an id";
-    for (to, from) in key.iter_mut().zip(id.uuid().as_bytes()) {
-        *to = *from;
-    }
-    key
+/// Anything that does not look like one of ours costs no query.
+pub(crate) fn is_session_token(cookie: &&str) -> bool {
+    TokenKind::of(cookie) == Some(TokenKind::Session)
 }
 
 impl Cache {
@@ -118,7 +111,7 @@ impl Cache {
     pub fn new(capacity: usize) -> Self {
         Self {
             entries: QuickCache::new(capacity.max(16)),
-            cookies: QuickCache::new(capacity.max(16)),
+            cookies: Cookies::new(capacity),
             marks: RwLock::default(),
             seen: Mutex::default(),
         }
@@ -311,9 +304,7 @@ impl Doorward {
     /// # Errors
     /// `Fault` when the session is not warm and the database is away.
     pub async fn visit(&self, cookie: Option<&str>) -> Result<Option<Arc<Visit>>> {
-        // Anything that does not look like one of ours costs no query.
-        let ours = |cookie: &&str| token::TokenKind::of(cookie) == Some(TokenKind::Session);
-        let Some(cookie) = cookie.filter(ours) else {
+        let Some(cookie) = cookie.filter(is_session_token) else {
             return Ok(None);
         };
         let digest = *token::digest(cookie).bytes();
@@ -323,59 +314,21 @@ impl Doorward {
         .await
     }
 
-    /// Who is behind the cookies of a guarded site, sent with a request for `host`? The first that leads to a live session counts.
-    /// 0 queries when the session is warm.
-    ///
-    /// # Errors
-    /// `Fault` when the session is not warm and the database is away.
-    pub async fn site_visit(
-        &self,
-        cookies: &[(Kept, &str)],
-        host: &str,
-        https: bool,
-    ) -> Result<Option<Arc<Visit>>> {
-        if cookies.is_empty() {
-            return Ok(None);
-        }
-        let brought = Brought {
-            host,
-            https,
-            isolated: self.directory().sites.is_isolated(host),
-        };
-        let named = cookies
-            .iter()
-            .filter_map(|(kept, cookie)| self.site_session(cookie, *kept, brought))
-            .take(MOST_NAMED);
-        for id in named {
-            let load = async |store: &Store| Ok(store.read().session_with_person(id).await?);
-            if let Some(visit) = self.warm_visit(key_of(id), load).await? {
-                return Ok(Some(visit));
+    /// A session from memory that is as good as the database.
+    pub(crate) fn visit_at_hand(&self, key: &[u8; 32], now: Timestamp) -> Option<Arc<Visit>> {
+        match self.inner.sessions.find(key) {
+            Warm::Fresh(visit) if self.is_good(&visit, now) && self.may_stand_in(now).is_ok() => {
+                self.inner.metrics.session_hits.inc();
+                self.inner.sessions.saw(&visit, now);
+                Some(visit)
             }
+            _ => None,
         }
-        Ok(None)
-    }
-
-    fn site_session(&self, cookie: &str, kept: Kept, brought: Brought<'_>) -> Option<SessionId> {
-        let how = |said: bool| if said { "yes" } else { "no" };
-        let parts = [
-            cookie,
-            kept.as_str(),
-            brought.host,
-            how(brought.https),
-            how(brought.isolated),
-        ];
-        let key = *token::digest_of_parts(&parts).bytes();
-        if let Some(id) = self.inner.sessions.cookies.get(&key) {
-            return Some(id);
-        }
-        let id = self.open_site_cookie(cookie, kept, brought)?;
-        self.inner.sessions.cookies.insert(key, id);
-        Some(id)
     }
 
     /// A session from memory, or loaded and kept there. While the database is away, what nothing speaks against is still good, for as
     /// long as the policy allows.
-    async fn warm_visit(
+    pub(crate) async fn warm_visit(
         &self,
         key: [u8; 32],
         load: impl AsyncFnOnce(&Store) -> Result<Option<(Session, User, Vec<GroupId>)>>,

@@ -44,7 +44,7 @@ impl CookiePlace<'_> {
 
 /// What a browser promises of a cookie by its name (RFC 6265bis section 4.1.3). A neighbour, or somebody on the line, can set cookies of
 /// weaker kinds only: one that was made for a stronger kind does not count under a weaker name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kept {
     /// `__Host-`: set by this very host, over https.
     Host,
@@ -60,16 +60,6 @@ impl Kept {
             Self::Host => flags == SECURE | HOST_ONLY,
             Self::Secure => flags == SECURE,
             Self::Anyhow => flags & SECURE == 0,
-        }
-    }
-
-    /// As a word.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Host => "host",
-            Self::Secure => "secure",
-            Self::Anyhow => "anyhow",
         }
     }
 }

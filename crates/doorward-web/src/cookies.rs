@@ -38,37 +38,43 @@ const LONGEST: usize = 16 * 1024;
 /// Most cookies of one name that are looked at.
 const MOST: usize = 32;
 
-/// The value of one cookie; the first when it is there twice.
-pub(crate) fn read(headers: &HeaderMap, name: &str) -> Option<String> {
+/// All cookies, in the order of the header.
+fn all(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
     headers
         .get_all(COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .filter(|value| value.len() <= LONGEST)
         .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(key, _)| *key == name)
-        .map(|(_, value)| value.to_owned())
+        // Values of headers that can be read are ASCII, so that this is all white space there is.
+        .filter_map(|pair| pair.trim_ascii().split_once('='))
 }
 
-/// The values of all cookies with one of these names, each with the place of its name in the list; in the order of the names, then of
-/// the header. At most 32.
-pub(crate) fn read_ranked<'a>(headers: &'a HeaderMap, names: &[&str]) -> Vec<(usize, &'a str)> {
-    let mut found: Vec<(usize, &str)> = Vec::new();
-    for header in headers.get_all(COOKIE) {
-        let Some(text) = header.to_str().ok().filter(|text| text.len() <= LONGEST) else {
-            continue;
-        };
-        for (key, value) in text.split(';').filter_map(|pair| pair.trim().split_once('=')) {
-            if let Some(rank) = names.iter().position(|name| *name == key)
-                && found.len() < MOST
-            {
-                found.push((rank, value));
+/// The value of one cookie; the first when it is there twice.
+pub(crate) fn find<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    all(headers).find(|(key, _)| *key == name).map(|(_, value)| value)
+}
+
+/// The same, to keep.
+pub(crate) fn read(headers: &HeaderMap, name: &str) -> Option<String> {
+    find(headers, name).map(str::to_owned)
+}
+
+/// The values of all cookies with one of these names, each with what its name stands for; in the order of the names, then of the
+/// header. At most 32.
+pub(crate) fn read_ranked<'a, K: Copy>(headers: &'a HeaderMap, names: &[(&str, K)]) -> Vec<(K, &'a str)> {
+    let mut found: Vec<(usize, K, &str)> = Vec::new();
+    for (key, value) in all(headers) {
+        let known = names.iter().enumerate().find(|(_, (name, _))| *name == key);
+        if let Some((rank, (_, kind))) = known {
+            found.push((rank, *kind, value));
+            if found.len() == MOST {
+                break;
             }
         }
     }
-    found.sort_by_key(|(rank, _)| *rank);
-    found
+    found.sort_by_key(|(rank, ..)| *rank);
+    found.into_iter().map(|(_, kind, value)| (kind, value)).collect()
 }
 
 /// A `Set-Cookie` value. `seconds` 0 deletes it.

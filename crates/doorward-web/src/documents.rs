@@ -3,7 +3,7 @@
 //! Must not live here: what the documents say, who may read them.
 
 use bytes::Bytes;
-use http::header::IF_NONE_MATCH;
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -16,27 +16,42 @@ use doorward_domain::Timestamp;
 use doorward_domain::client::SigningAlgorithm;
 use doorward_domain::directory::Directory;
 
+use crate::router::dress;
+
+/// Seconds for which anybody may keep discovery and JWK sets.
+const KEEP: HeaderValue = HeaderValue::from_static("public, max-age=300");
+
 /// Most discovery documents kept at once; each has about 4 KiB.
 const MOST: usize = 4096;
 
 /// One document.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Prepared {
     /// The JSON text.
     pub(crate) body: Bytes,
     /// Strong entity tag (RFC 9110 section 8.8.3).
     pub(crate) etag: HeaderValue,
+    /// All headers of the answer.
+    pub(crate) headers: HeaderMap,
 }
 
 impl Prepared {
-    /// Writes a document down.
-    pub(crate) fn new(document: &Value) -> Self {
+    /// Writes a document down. `secure`: we are reached by https.
+    pub(crate) fn new(document: &Value, secure: bool) -> Arc<Self> {
         let text = document.to_string();
         let etag = format!("\"{}\"", fingerprint(&text));
-        Self {
+        let etag = HeaderValue::from_str(&etag).unwrap_or_else(|_| HeaderValue::from_static("\"\""));
+        let mut headers = HeaderMap::with_capacity(12);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CACHE_CONTROL, KEEP);
+        headers.insert(ETAG, etag.clone());
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        dress(secure, &mut headers);
+        Arc::new(Self {
             body: Bytes::from(text),
-            etag: HeaderValue::from_str(&etag).unwrap_or_else(|_| HeaderValue::from_static("\"\"")),
-        }
+            etag,
+            headers,
+        })
     }
 }
 
@@ -65,7 +80,7 @@ impl<K, V: Default> Of<K, V> {
 /// JWK sets by the algorithm whose keys lead, and when they were written and stop being true by themselves.
 #[derive(Default)]
 struct Sets {
-    by_first: HashMap<Option<SigningAlgorithm>, Prepared>,
+    by_first: HashMap<Option<SigningAlgorithm>, Arc<Prepared>>,
     made: Option<Timestamp>,
     until: Option<Timestamp>,
 }
@@ -73,13 +88,22 @@ struct Sets {
 /// All prepared documents.
 #[derive(Default)]
 pub(crate) struct Documents {
-    discovery: RwLock<Of<Directory, HashMap<String, Prepared>>>,
+    secure: bool,
+    discovery: RwLock<Of<Directory, HashMap<String, Arc<Prepared>>>>,
     sets: RwLock<Of<KeySet, Sets>>,
 }
 
 impl Documents {
+    /// None yet. `secure`: we are reached by https.
+    pub(crate) fn new(secure: bool) -> Self {
+        Self {
+            secure,
+            ..Self::default()
+        }
+    }
+
     /// The discovery document under a slug (empty: of the global issuer), when it was written for this picture.
-    pub(crate) fn discovery(&self, directory: &Arc<Directory>, slug: &str) -> Option<Prepared> {
+    pub(crate) fn discovery(&self, directory: &Arc<Directory>, slug: &str) -> Option<Arc<Prepared>> {
         let known = self.discovery.read().ok()?;
         known.is(directory).then(|| known.documents.get(slug).cloned())?
     }
@@ -90,8 +114,8 @@ impl Documents {
         directory: &Arc<Directory>,
         slug: &str,
         document: &Value,
-    ) -> Prepared {
-        let prepared = Prepared::new(document);
+    ) -> Arc<Prepared> {
+        let prepared = Prepared::new(document, self.secure);
         if let Ok(mut known) = self.discovery.write() {
             if !known.is(directory) {
                 *known = Of {
@@ -100,14 +124,14 @@ impl Documents {
                 };
             }
             if known.documents.len() < MOST {
-                known.documents.insert(slug.to_owned(), prepared.clone());
+                known.documents.insert(slug.to_owned(), Arc::clone(&prepared));
             }
         }
         prepared
     }
 
     /// The JWK set whose keys of `first` lead.
-    pub(crate) fn jwks(&self, doorward: &Doorward, first: Option<SigningAlgorithm>) -> Prepared {
+    pub(crate) fn jwks(&self, doorward: &Doorward, first: Option<SigningAlgorithm>) -> Arc<Prepared> {
         let keys = doorward.key_set();
         let now = doorward.now();
         let holds = |sets: &Sets| {
@@ -118,9 +142,9 @@ impl Documents {
             && holds(&known.documents)
             && let Some(prepared) = known.documents.by_first.get(&first)
         {
-            return prepared.clone();
+            return Arc::clone(prepared);
         }
-        let prepared = Prepared::new(&keys.jwks(first, now));
+        let prepared = Prepared::new(&keys.jwks(first, now), self.secure);
         if let Ok(mut known) = self.sets.write() {
             if !known.is(&keys) || !holds(&known.documents) {
                 *known = Of {
@@ -132,7 +156,7 @@ impl Documents {
                     },
                 };
             }
-            known.documents.by_first.insert(first, prepared.clone());
+            known.documents.by_first.insert(first, Arc::clone(&prepared));
         }
         prepared
     }
@@ -184,7 +208,7 @@ mod tests {
         assert!(documents.discovery(&one, "shop").is_none());
         let kept = documents.keep_discovery(&one, "shop", &serde_json::json!({ "n": 1 }));
         let found = documents.discovery(&one, "shop").unwrap();
-        assert_eq!((found.body, found.etag), (kept.body, kept.etag.clone()));
+        assert!(Arc::ptr_eq(&found, &kept));
         assert!(documents.discovery(&one, "").is_none());
         assert!(documents.discovery(&other, "shop").is_none());
         let next = documents.keep_discovery(&other, "", &serde_json::json!({ "n": 2 }));

@@ -4,21 +4,21 @@
 //! live here: who may enter what.
 
 mod visits;
+mod warm;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{
+    AUTHORIZATION, CACHE_CONTROL, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use http::request::Parts;
-use http::{HeaderMap, Method, StatusCode};
-use prometheus_client::metrics::counter::Counter;
-use quick_cache::sync::Cache;
+use http::{HeaderMap, Method, StatusCode, Uri};
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::Request;
 use doorward_core::error::{Error, Refused};
-use doorward_core::forward_auth::{Authorization, Pass, Shown, Verdict, Visitor};
+use doorward_core::forward_auth::{Pass, Shown, Verdict, Visitor};
 use doorward_core::hand_over::{OWN_PREFIXES, Start};
 use doorward_core::place::Place;
 use doorward_core::site_cookie::Kept;
@@ -33,15 +33,19 @@ use crate::locale::Language;
 use crate::original::{self, Original, Proxy};
 use crate::pages::{SiteRefusal, Trouble};
 use crate::reply::{Noted, Reply, site_page};
-use crate::service::{Direct, Work};
+use crate::service::{Door, Work};
 
 use visits::with_start_cookie;
 pub(crate) use visits::{callback, denied, ping, sign_out, start};
+pub(crate) use warm::Prepared;
+use warm::{Ready, at_hand};
 
-/// Cookies of sites, the one that no neighbour can set first.
-const SITE_COOKIES: [&str; 3] = ["__Host-doorward_site", "__Secure-doorward_site", "doorward_site"];
-/// What their names promise.
-const SITE_KEPT: [Kept; 3] = [Kept::Host, Kept::Secure, Kept::Anyhow];
+/// Cookies of sites with what their names promise, the one that no neighbour can set first.
+const SITE_COOKIES: [(&str, Kept); 3] = [
+    ("__Host-doorward_site", Kept::Host),
+    ("__Secure-doorward_site", Kept::Secure),
+    ("doorward_site", Kept::Anyhow),
+];
 /// All cookies of ours: none of them is for a service.
 pub(crate) const OWN_COOKIES: [&str; 13] = [
     "__Host-doorward_site",
@@ -66,31 +70,6 @@ const X_CODE: HeaderName = HeaderName::from_static("x-doorward-code");
 const X_REASON: HeaderName = HeaderName::from_static("x-doorward-reason");
 const X_STRIP: HeaderName = HeaderName::from_static("x-doorward-strip-authorization");
 
-/// Identity headers that were made before, by session, site and sets.
-pub(crate) struct Prepared(Cache<Key, Arc<Ready>>);
-
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct Key {
-    session: u128,
-    loaded: u64,
-    /// Address of the site's entry in memory; the entry is kept in the value, so that no other can have the same.
-    entry: usize,
-    authentik: bool,
-}
-
-struct Ready {
-    entry: Arc<SiteEntry>,
-    headers: HeaderMap,
-    fresh_until: Timestamp,
-    allowed: Counter,
-}
-
-impl Default for Prepared {
-    fn default() -> Self {
-        Self(Cache::new(20_000))
-    }
-}
-
 /// One request at this door, as far as it was read.
 pub(crate) struct Call<'a> {
     app: &'a App,
@@ -100,50 +79,51 @@ pub(crate) struct Call<'a> {
     twin: bool,
 }
 
+/// The door for a kind of proxy; what stands before the original path, when the proxy puts it behind that.
+macro_rules! door {
+    ($proxy:ident, $prefix:literal) => {
+        Door {
+            at_hand: |glance| at_hand(glance, Proxy::$proxy, $prefix),
+            handler: |app, parts, peer| check(app, Proxy::$proxy, parts, peer, $prefix),
+        }
+    };
+}
+
 /// The endpoints `/.doorward/auth/<proxy>`, through the router; and straight from the socket.
 pub(crate) async fn nginx(State(app): State<App>, request: Request) -> Response {
     routed(NGINX, app, request).await
 }
-pub(crate) const NGINX: Direct = |app, parts, peer| check(app, Proxy::Nginx, parts, peer, "");
+pub(crate) const NGINX: Door = door!(Nginx, "");
 /// Traefik.
 pub(crate) async fn traefik(State(app): State<App>, request: Request) -> Response {
     routed(TRAEFIK, app, request).await
 }
-pub(crate) const TRAEFIK: Direct = |app, parts, peer| check(app, Proxy::Traefik, parts, peer, "");
+pub(crate) const TRAEFIK: Door = door!(Traefik, "");
 /// Caddy.
 pub(crate) async fn caddy(State(app): State<App>, request: Request) -> Response {
     routed(CADDY, app, request).await
 }
-pub(crate) const CADDY: Direct = |app, parts, peer| check(app, Proxy::Caddy, parts, peer, "");
+pub(crate) const CADDY: Door = door!(Caddy, "");
 /// Envoy.
 pub(crate) async fn envoy(State(app): State<App>, request: Request) -> Response {
     routed(ENVOY, app, request).await
 }
-pub(crate) const ENVOY: Direct =
-    |app, parts, peer| check(app, Proxy::Envoy, parts, peer, "/.doorward/auth/envoy");
+pub(crate) const ENVOY: Door = door!(Envoy, "/.doorward/auth/envoy");
 /// Envoy, where it was set up for authentik.
 pub(crate) async fn envoy_twin(State(app): State<App>, request: Request) -> Response {
     routed(ENVOY_TWIN, app, request).await
 }
-pub(crate) const ENVOY_TWIN: Direct = |app, parts, peer| {
-    check(
-        app,
-        Proxy::Envoy,
-        parts,
-        peer,
-        "/outpost.goauthentik.io/auth/envoy",
-    )
-};
+pub(crate) const ENVOY_TWIN: Door = door!(Envoy, "/outpost.goauthentik.io/auth/envoy");
 /// `HAProxy`.
 pub(crate) async fn haproxy(State(app): State<App>, request: Request) -> Response {
     routed(HAPROXY, app, request).await
 }
-pub(crate) const HAPROXY: Direct = |app, parts, peer| check(app, Proxy::Haproxy, parts, peer, "");
+pub(crate) const HAPROXY: Door = door!(Haproxy, "");
 
-fn routed(door: Direct, app: App, request: Request) -> Work {
+fn routed(door: Door, app: App, request: Request) -> Work {
     let (parts, _) = request.into_parts();
     let peer = forwarded::peer(&parts.extensions);
-    door(app, parts, peer)
+    (door.handler)(app, parts, peer)
 }
 
 /// Answers a proxy's question.
@@ -157,7 +137,7 @@ async fn checked(app: &App, proxy: Proxy, parts: &Parts, peer: IpAddr, prefix: &
         app,
         headers,
         peer,
-        twin: uri.path().starts_with("/outpost."),
+        twin: is_twin(uri),
     };
     if !call.is_trusted() {
         return call.untrusted();
@@ -179,6 +159,43 @@ async fn checked(app: &App, proxy: Proxy, parts: &Parts, peer: IpAddr, prefix: &
     call.decide(proxy, &original).await
 }
 
+/// Is this the door that existing set-ups for authentik use?
+fn is_twin(uri: &Uri) -> bool {
+    uri.path().starts_with("/outpost.")
+}
+
+/// A path that belongs to us on every site.
+#[derive(Clone, Copy)]
+enum Own {
+    Start,
+    Callback,
+    SignOut,
+    Ping,
+    Nothing,
+}
+
+impl Own {
+    /// Proxies that hand answers on need no route for them; for the others they are routed past the check, and asked for through it,
+    /// they are nobody's.
+    fn of(proxy: Proxy, target: &str) -> Option<Self> {
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        if proxy.hands_on()
+            && !query.is_empty()
+            && query.split('&').any(|pair| pair == "X-authentik-logout=true")
+        {
+            return Some(Self::SignOut);
+        }
+        let rest = OWN_PREFIXES.iter().find_map(|own| path.strip_prefix(own))?;
+        Some(match rest.trim_end_matches('/') {
+            "start" if proxy.hands_on() => Self::Start,
+            "callback" if proxy.hands_on() => Self::Callback,
+            "sign_out" if proxy.hands_on() => Self::SignOut,
+            "ping" if proxy.hands_on() => Self::Ping,
+            _ => Self::Nothing,
+        })
+    }
+}
+
 impl<'a> Call<'a> {
     pub(crate) fn new(app: &'a App, headers: &'a HeaderMap, peer: IpAddr) -> Self {
         Self {
@@ -190,7 +207,7 @@ impl<'a> Call<'a> {
     }
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
     fn is_trusted(&self) -> bool {
         (self.app.options.trusts)(self.peer)
     }
@@ -237,45 +254,31 @@ impl Call<'_> {
             .into_response()
     }
 
-    /// Paths that belong to us on every site: proxies that hand answers on need no route for them.
     async fn own_path(&self, proxy: Proxy, original: &Original) -> Option<Response> {
-        let target = original.place.target.as_str();
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        if query.split('&').any(|pair| pair == "X-authentik-logout=true") && proxy.hands_on() {
-            return Some(self.sign_out(&original.place).await);
-        }
-        let rest = OWN_PREFIXES.iter().find_map(|own| path.strip_prefix(own))?;
-        if !proxy.hands_on() {
-            // They are routed past the check; asked for through it, they are nobody's.
-            return Some(self.refused(proxy, None, None, &Refused::bare(Reason::PathUnlisted), None));
-        }
-        Some(match rest.trim_end_matches('/') {
-            "start" => self.start(&original.place).await,
-            "callback" => self.callback(&original.place).await,
-            "sign_out" => self.sign_out(&original.place).await,
-            "ping" => Reply::empty(StatusCode::NO_CONTENT).into_response(),
-            _ => self.refused(proxy, None, None, &Refused::bare(Reason::PathUnlisted), None),
+        let place = &original.place;
+        Some(match Own::of(proxy, &place.target)? {
+            Own::Start => self.start(place).await,
+            Own::Callback => self.callback(place).await,
+            Own::SignOut => self.sign_out(place).await,
+            Own::Ping => Reply::empty(StatusCode::NO_CONTENT).into_response(),
+            Own::Nothing => self.refused(proxy, None, None, &Refused::bare(Reason::PathUnlisted), None),
         })
     }
 
-    fn session_cookie(&self) -> Option<String> {
-        cookies::read(self.headers, cookies::Name::Session.text(self.app.secure))
+    fn session_cookie(&self) -> Option<&'a str> {
+        cookies::find(self.headers, cookies::Name::Session.text(self.app.secure))
     }
 
-    fn site_cookies(&self) -> Vec<(Kept, &str)> {
+    fn site_cookies(&self) -> Vec<(Kept, &'a str)> {
         cookies::read_ranked(self.headers, &SITE_COOKIES)
-            .into_iter()
-            .filter_map(|(rank, value)| Some((*SITE_KEPT.get(rank)?, value)))
-            .collect()
     }
 
     async fn verdict(&self, original: &Original) -> Result<Verdict, Error> {
         let found = self.site_cookies();
-        let session = self.session_cookie();
         let shown = Shown {
             cookies: &found,
-            session: session.as_deref(),
-            authorization: original::one(self.headers, "authorization"),
+            session: self.session_cookie(),
+            authorization: original::one(self.headers, AUTHORIZATION),
         };
         let method = original.method.as_ref().map(Method::as_str);
         self.app
@@ -326,51 +329,23 @@ impl Call<'_> {
 
     /// May pass: who it is, for the service.
     fn pass(&self, pass: &Pass) -> Response {
-        let mut headers = match &pass.visitor {
+        let doorward = &self.app.doorward;
+        let headers = match &pass.visitor {
             Visitor::Session(visit) => {
-                let key = Key {
-                    session: visit.session.id.uuid().as_u128(),
-                    loaded: visit.loaded(),
-                    entry: Arc::as_ptr(&pass.entry) as usize,
-                    authentik: self.twin,
-                };
-                let known = self.app.prepared.0.get(&key);
-                let now = self.app.doorward.now();
-                let ready =
-                    known.filter(|ready| now < ready.fresh_until && Arc::ptr_eq(&ready.entry, &pass.entry));
-                let ready = ready.unwrap_or_else(|| {
-                    let ready = Arc::new(self.ready(pass));
-                    self.app.prepared.0.insert(key, Arc::clone(&ready));
-                    ready
-                });
-                if pass.outcome == "allowed" {
-                    ready.allowed.inc();
-                } else {
-                    self.app.doorward.count_check(Some(&pass.entry), pass.outcome);
+                let ready = Ready::of(self.app, pass, visit, self.twin, doorward.now());
+                if pass.outcome != "allowed" {
+                    doorward.count_check(Some(&pass.entry), pass.outcome);
                 }
                 ready.headers.clone()
             }
             Visitor::Nobody | Visitor::Machine(_) => {
-                self.app.doorward.count_check(Some(&pass.entry), pass.outcome);
-                self.ready(pass).headers
+                doorward.count_check(Some(&pass.entry), pass.outcome);
+                Ready::new(self.app, pass, self.twin).headers
             }
         };
-        if pass.authorization == Authorization::Stripped {
-            headers.insert(X_STRIP, HeaderValue::from_static("1"));
-        }
         let mut response = Response::new(axum::body::Body::empty());
         *response.headers_mut() = headers;
         response
-    }
-
-    fn ready(&self, pass: &Pass) -> Ready {
-        let (headers, fresh_until) = identity_headers(self.app, pass, self.twin);
-        Ready {
-            entry: Arc::clone(&pass.entry),
-            headers,
-            fresh_until,
-            allowed: self.app.doorward.check_counter(Some(&pass.entry), "allowed"),
-        }
     }
 
     /// Somebody has to sign in first.
@@ -413,7 +388,7 @@ impl Call<'_> {
             return reply.into_response();
         }
         let shows = original::wants_html(self.headers) && !self.headers.contains_key("sec-fetch-mode");
-        let program = self.headers.contains_key(http::header::AUTHORIZATION);
+        let program = self.headers.contains_key(AUTHORIZATION);
         if (shows && !program) || self.is_form() {
             let refused = Refused {
                 application: Some(entry.application.name.clone()),
@@ -439,7 +414,7 @@ impl Call<'_> {
 
     /// Programs are told how they may come in.
     fn challenged(&self, reply: Reply, entry: &SiteEntry) -> Reply {
-        if !self.headers.contains_key(http::header::AUTHORIZATION) {
+        if !self.headers.contains_key(AUTHORIZATION) {
             return reply;
         }
         let machines = entry.site.machines;

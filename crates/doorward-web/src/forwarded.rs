@@ -2,7 +2,9 @@
 //! nearest address that is known.
 
 use axum::extract::ConnectInfo;
+use http::header::HeaderName;
 use http::{Extensions, HeaderMap};
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 /// Most entries of `X-Forwarded-For` that are looked at.
@@ -10,6 +12,8 @@ const MOST: usize = 32;
 
 /// Headers by which proxies give themselves away.
 const MARKS: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The address at the other end of the connection.
 pub(crate) fn peer(extensions: &Extensions) -> IpAddr {
@@ -40,14 +44,15 @@ pub(crate) fn client_ip(
     if !trusts(peer) {
         return peer;
     }
-    let entries: Vec<&str> = headers
-        .get_all("x-forwarded-for")
+    // From the right.
+    let entries = headers
+        .get_all(X_FORWARDED_FOR)
         .iter()
+        .rev()
         .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .collect();
+        .flat_map(|value| value.rsplit(','));
     let mut current = peer;
-    for entry in entries.iter().rev().take(MOST) {
+    for entry in entries.take(MOST) {
         let Some(address) = parse(entry.trim()) else {
             return current;
         };
@@ -57,6 +62,29 @@ pub(crate) fn client_ip(
         }
     }
     current
+}
+
+/// An address as lines of requests show it: what the library writes, without its machinery of padding.
+pub(crate) struct Written(pub(crate) IpAddr);
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let IpAddr::V4(address) = self.0 else {
+            return self.0.fmt(f);
+        };
+        let mut text = String::with_capacity(15);
+        for (place, octet) in address.octets().into_iter().enumerate() {
+            if place > 0 {
+                text.push('.');
+            }
+            for (least, unit) in [(100, 100), (10, 10), (0, 1)] {
+                if octet >= least {
+                    text.push(char::from(b'0' + octet / unit % 10));
+                }
+            }
+        }
+        f.write_str(&text)
+    }
 }
 
 /// An address with or without port and brackets.
@@ -94,6 +122,16 @@ mod tests {
         assert_eq!(ask("10.0.0.1", "10.0.0.5"), "10.0.0.5");
         assert_eq!(ask("10.0.0.1", "[2001:db8::1]:443"), "2001:db8::1");
         assert_eq!(ask("10.0.0.1", "203.0.113.9:1234"), "203.0.113.9");
+    }
+
+    #[test]
+    fn addresses_are_written_as_the_library_does() {
+        for octet in 0..=255_u8 {
+            let address = IpAddr::from([octet, 0, 255 - octet, 10]);
+            assert_eq!(Written(address).to_string(), address.to_string());
+        }
+        let address: IpAddr = "2001:db8::1".parse().unwrap();
+        assert_eq!(Written(address).to_string(), "2001:db8::1");
     }
 
     #[test]

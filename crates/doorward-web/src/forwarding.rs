@@ -45,7 +45,7 @@ static NAMES: LazyLock<Vec<HeaderName>> = LazyLock::new(|| {
 
 /// Where a request was made, when a site of ours that is forwarded to is there.
 fn wanted(app: &App, headers: &HeaderMap, uri: &Uri, peer: IpAddr) -> Option<Place> {
-    let directory = app.doorward.directory();
+    let directory = app.doorward.directory_now();
     if !directory.sites.forwards() {
         return None;
     }

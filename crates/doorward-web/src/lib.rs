@@ -110,7 +110,7 @@ impl App {
             upstreams,
             options,
             secure,
-            documents: Documents::default(),
+            documents: Documents::new(secure),
             prepared: forward_auth::Prepared::default(),
             warned: AtomicBool::default(),
         }))

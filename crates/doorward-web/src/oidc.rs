@@ -2,7 +2,8 @@
 
 use axum::extract::{Path, Request};
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, ETAG};
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use crate::documents::{self, Prepared};
 use crate::flow;
 use crate::pages::{FormPost, Link};
 use crate::reply::{Failure, Forms, Reply, failure_json, failure_page};
-use crate::service::Glance;
+use crate::service::{Glance, Payload};
 
 /// Largest query that a POST to the authorization endpoint is turned into.
 pub(crate) const LONGEST_QUERY: usize = 6 * 1024;
@@ -290,32 +291,28 @@ pub(crate) async fn preflight() -> Reply {
         .cors()
 }
 
-/// Seconds for which anybody may keep discovery and JWK sets: `public, max-age=300`.
-const KEEP: &str = "public, max-age=300";
-
 /// A prepared document, or that the client has it already.
-fn document(headers: &HeaderMap, prepared: Prepared) -> Reply {
-    let mut reply = if documents::is_known(headers, prepared.etag.as_bytes()) {
-        Reply::empty(StatusCode::NOT_MODIFIED)
-    } else {
-        Reply::bytes(StatusCode::OK, "application/json", prepared.body)
-    };
-    reply.set(CACHE_CONTROL, KEEP);
-    reply.value(ETAG, prepared.etag).cors()
+fn document(headers: &HeaderMap, prepared: &Prepared) -> Reply {
+    let mut own = prepared.headers.clone();
+    if documents::is_known(headers, prepared.etag.as_bytes()) {
+        own.remove(CONTENT_TYPE);
+        return Reply::ready(StatusCode::NOT_MODIFIED, own, Bytes::new());
+    }
+    Reply::ready(StatusCode::OK, own, prepared.body.clone())
 }
 
 /// Discovery of one application or of the global issuer, when it is written already.
-pub(crate) fn discovery_at_hand(glance: &Glance<'_>) -> Option<Reply> {
+pub(crate) fn discovery_at_hand(glance: &Glance<'_>) -> Option<http::Response<Payload>> {
     let app = glance.app;
     app.doorward.store().ok()?;
     let prepared = app
         .documents
         .discovery(&app.doorward.directory_now(), glance.name.unwrap_or_default())?;
-    Some(document(glance.headers, prepared))
+    Some(document(glance.headers, &prepared).into_whole())
 }
 
 /// The JWK set of one application or of the global issuer, when the configuration in memory knows whose.
-pub(crate) fn jwks_at_hand(glance: &Glance<'_>) -> Option<Reply> {
+pub(crate) fn jwks_at_hand(glance: &Glance<'_>) -> Option<http::Response<Payload>> {
     let app = glance.app;
     app.doorward.store().ok()?;
     let first = match glance.name {
@@ -323,7 +320,7 @@ pub(crate) fn jwks_at_hand(glance: &Glance<'_>) -> Option<Reply> {
         Some(slug) => Some(leading(app.doorward.directory_now().by_slug(slug)?)?),
     };
     let prepared = app.documents.jwks(&app.doorward, first);
-    Some(document(glance.headers, prepared))
+    Some(document(glance.headers, &prepared).into_whole())
 }
 
 /// Discovery of one application.
@@ -333,7 +330,7 @@ pub(crate) async fn discovery_of(ask: Ask, Path(slug): Path<String>) -> Reply {
     if !slug.is_empty()
         && let Some(prepared) = app.documents.discovery(&app.doorward.directory(), &slug)
     {
-        return document(&ask.headers, prepared);
+        return document(&ask.headers, &prepared);
     }
     let application = match app.doorward.slug_application(&slug).await {
         Ok(Some(application)) => application,
@@ -363,9 +360,9 @@ pub(crate) async fn discovery_of(ask: Ask, Path(slug): Path<String>) -> Reply {
         Some(current) if Arc::ptr_eq(current, &application) => {
             app.documents.keep_discovery(&directory, &slug, &metadata)
         }
-        _ => Prepared::new(&metadata),
+        _ => Prepared::new(&metadata, app.secure),
     };
-    document(&ask.headers, prepared)
+    document(&ask.headers, &prepared)
 }
 
 /// Discovery of the global issuer.
@@ -376,7 +373,7 @@ pub(crate) async fn discovery_global(ask: Ask) -> Reply {
     }
     let directory = app.doorward.directory();
     if let Some(prepared) = app.documents.discovery(&directory, "") {
-        return document(&ask.headers, prepared);
+        return document(&ask.headers, &prepared);
     }
     let issuer = format!("{}/", app.doorward.public_url());
     let mut custom: Vec<&str> = directory.scopes.keys().map(String::as_str).collect();
@@ -389,7 +386,7 @@ pub(crate) async fn discovery_global(ask: Ask) -> Reply {
     let metadata = discovery::document(&issuer, app.doorward.public_url(), None, custom, claims);
     document(
         &ask.headers,
-        app.documents.keep_discovery(&directory, "", &metadata),
+        &app.documents.keep_discovery(&directory, "", &metadata),
     )
 }
 
@@ -438,5 +435,5 @@ pub(crate) async fn jwks_global(ask: Ask) -> Reply {
 }
 
 fn jwks(ask: &Ask, first: Option<SigningAlgorithm>) -> Reply {
-    document(&ask.headers, ask.app.documents.jwks(&ask.app.doorward, first))
+    document(&ask.headers, &ask.app.documents.jwks(&ask.app.doorward, first))
 }

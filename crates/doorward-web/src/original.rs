@@ -1,9 +1,18 @@
 //! What a proxy says about the request that it asks for. Each kind of proxy says it in its own headers; what is missing, said twice
 //! or unreadable is no request that anybody could decide on.
 
+use http::header::{GetAll, HOST, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Uri};
 
 use doorward_core::place::Place;
+
+/// Looked for in every check: a name that is text would be read anew each time.
+const X_ORIGINAL_URL: HeaderName = HeaderName::from_static("x-original-url");
+const X_ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
+const X_FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
 
 /// The proxies that we speak to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +45,12 @@ pub(crate) struct Original {
 }
 
 /// The value of a header that is there exactly once.
-pub(crate) fn one<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let mut values = headers.get_all(name).iter();
+pub(crate) fn one(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    once(&headers.get_all(name))
+}
+
+fn once<'a>(values: &GetAll<'a, HeaderValue>) -> Option<&'a str> {
+    let mut values = values.iter();
     let value = values.next()?;
     values.next().is_none().then(|| value.to_str().ok()).flatten()
 }
@@ -55,9 +68,10 @@ fn https(text: &str) -> Option<bool> {
 /// was, unless it hands the original one on.
 ///
 /// Only the one header that this proxy sets is looked at: the others came from the visitor.
-fn method_of(headers: &HeaderMap, name: Option<&str>, own: &Method) -> Result<Option<Method>, ()> {
-    match name.filter(|name| headers.contains_key(*name)) {
-        Some(name) => one(headers, name)
+fn method_of(headers: &HeaderMap, name: Option<HeaderName>, own: &Method) -> Result<Option<Method>, ()> {
+    let said = name.map(|name| headers.get_all(name));
+    match said.filter(|values| values.iter().next().is_some()) {
+        Some(values) => once(&values)
             .and_then(|text| Method::from_bytes(text.as_bytes()).ok())
             .map(Some)
             .ok_or(()),
@@ -75,31 +89,31 @@ pub(crate) fn read(
 ) -> Option<Original> {
     match proxy {
         Proxy::Nginx | Proxy::Haproxy => {
-            let url = one(headers, "x-original-url")?;
+            let url = one(headers, X_ORIGINAL_URL)?;
             // Read as a URL of a page it would end there; the service may read on.
             let place = Place::parse(url).filter(|_| !url.contains('#'))?;
             // Files that were written for authentik do not set it, so that there it would be the visitor's.
-            let name = (!uri.path().starts_with("/outpost.")).then_some("x-original-method");
+            let name = (!uri.path().starts_with("/outpost.")).then_some(X_ORIGINAL_METHOD);
             let method = method_of(headers, name, method).ok()?;
             Some(Original { place, method })
         }
         Proxy::Traefik | Proxy::Caddy => {
-            let https = https(one(headers, "x-forwarded-proto")?)?;
+            let https = https(one(headers, X_FORWARDED_PROTO)?)?;
             let place = Place::of(
                 https,
-                one(headers, "x-forwarded-host")?,
-                one(headers, "x-forwarded-uri")?,
+                one(headers, X_FORWARDED_HOST)?,
+                one(headers, X_FORWARDED_URI)?,
             )?;
-            let method = method_of(headers, Some("x-forwarded-method"), method).ok()?;
+            let method = method_of(headers, Some(X_FORWARDED_METHOD), method).ok()?;
             Some(Original { place, method })
         }
         Proxy::Envoy => {
-            let https = https(one(headers, "x-forwarded-proto")?)?;
+            let https = https(one(headers, X_FORWARDED_PROTO)?)?;
             let target = uri.path_and_query()?.as_str().strip_prefix(prefix)?;
             // Over HTTP/2 the host is part of the address.
             let host = match uri.authority() {
                 Some(authority) => authority.as_str(),
-                None => one(headers, "host")?,
+                None => one(headers, HOST)?,
             };
             let place = Place::of(https, host, if target.is_empty() { "/" } else { target })?;
             Some(Original {
@@ -115,17 +129,17 @@ pub(crate) fn here(headers: &HeaderMap, uri: &Uri, trusted: bool, fallback_https
     let target = uri.path_and_query()?.as_str();
     let own = || match uri.authority() {
         Some(authority) => Some(authority.as_str()),
-        None => one(headers, "host"),
+        None => one(headers, HOST),
     };
     if !trusted {
         return Place::of(fallback_https, own()?, target);
     }
-    let https = match headers.get("x-forwarded-proto") {
-        Some(_) => https(one(headers, "x-forwarded-proto")?)?,
+    let https = match headers.get(X_FORWARDED_PROTO) {
+        Some(_) => https(one(headers, X_FORWARDED_PROTO)?)?,
         None => fallback_https,
     };
-    let host = match headers.get("x-forwarded-host") {
-        Some(_) => one(headers, "x-forwarded-host")?,
+    let host = match headers.get(X_FORWARDED_HOST) {
+        Some(_) => one(headers, X_FORWARDED_HOST)?,
         None => own()?,
     };
     Place::of(https, host, target)

@@ -93,6 +93,16 @@ impl Reply {
         reply
     }
 
+    /// An answer whose headers lie ready.
+    pub(crate) fn ready(status: StatusCode, headers: HeaderMap, body: Bytes) -> Self {
+        Self {
+            status,
+            headers,
+            body,
+            noted: None,
+        }
+    }
+
     /// Nothing but a status.
     pub(crate) fn empty(status: StatusCode) -> Self {
         Self::new(status, Bytes::new())

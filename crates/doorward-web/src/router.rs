@@ -22,8 +22,9 @@ use tracing::Level;
 use doorward_core::Doorward;
 use doorward_core::metrics::{RequestLabels, RouteLabel};
 
+use crate::forwarded::Written;
 use crate::reply::{Forms, Noted, Reply};
-use crate::service::{AtHand, Direct, Lane, Lanes, Service};
+use crate::service::{AtHand, Door, Lane, Lanes, Service};
 use crate::upstream::Passed;
 use crate::{App, Options, flow, forward_auth, forwarded, forwarding, oidc, operation, portal};
 
@@ -131,7 +132,7 @@ impl Row {
         self
     }
     /// Every request of a guarded site asks here: the same handler, without the router's detours.
-    fn direct(mut self, answer: Direct) -> Self {
+    fn direct(mut self, answer: Door) -> Self {
         self.lane = Some(Lane::Direct(answer));
         self
     }
@@ -409,6 +410,15 @@ impl Stats {
 
     /// Measures, logs, and sets the headers that every answer has.
     pub(crate) fn end<B>(&self, begun: &Begun, response: &mut http::Response<B>) {
+        self.count(begun, response);
+        // A service behind the reverse proxy speaks for itself.
+        if response.extensions().get::<Passed>().is_none() {
+            dress(self.app.secure, response.headers_mut());
+        }
+    }
+
+    /// Measures and logs.
+    pub(crate) fn count<B>(&self, begun: &Begun, response: &http::Response<B>) {
         let micros = self.app.doorward.monotonic_micros().saturating_sub(begun.at);
         let status = response.status().as_u16();
         if let Some(counter) = usize::from(status / 100)
@@ -423,7 +433,7 @@ impl Stats {
         )]
         self.latency.observe(micros as f64 / 1_000_000.0);
         if let Some(client) = begun.client {
-            let (route, method) = (self.route, &begun.method);
+            let (route, method, client) = (self.route, &begun.method, Written(client));
             let code = response.extensions().get::<Noted>().map(|noted| noted.0.as_str());
             if self.quiet {
                 tracing::debug!(name: REQUEST_EVENT, route, %method, status, micros, %client, code, "request");
@@ -431,25 +441,24 @@ impl Stats {
                 tracing::info!(name: REQUEST_EVENT, route, %method, status, micros, %client, code, "request");
             }
         }
-        if response.extensions().get::<Passed>().is_some() {
-            // A service behind the reverse proxy speaks for itself.
-            return;
-        }
-        let headers = response.headers_mut();
-        let fixed: [(HeaderName, &'static str); 3] = [
-            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-            (X_FRAME_OPTIONS, "DENY"),
-            (REFERRER_POLICY, "same-origin"),
-        ];
-        for (name, value) in fixed {
-            headers.insert(name, HeaderValue::from_static(value));
-        }
-        if self.app.secure {
-            headers.insert(
-                STRICT_TRANSPORT_SECURITY,
-                HeaderValue::from_static("max-age=31536000"),
-            );
-        }
+    }
+}
+
+/// Sets the headers that every answer of ours has. `secure`: we are reached by https.
+pub(crate) fn dress(secure: bool, headers: &mut HeaderMap) {
+    let fixed: [(HeaderName, &'static str); 3] = [
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (X_FRAME_OPTIONS, "DENY"),
+        (REFERRER_POLICY, "same-origin"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if secure {
+        headers.insert(
+            STRICT_TRANSPORT_SECURITY,
+            HeaderValue::from_static("max-age=31536000"),
+        );
     }
 }
 

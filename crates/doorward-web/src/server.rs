@@ -1,5 +1,6 @@
 //! Sockets: accept, TLS, limits on time and number, graceful stop.
 
+use axum::body::Body;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -8,8 +9,9 @@ use socket2::{SockRef, TcpKeepalive};
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -249,36 +251,51 @@ fn builder(heads: &Arc<Heads>, limits: Limits) -> Builder<TokioExecutor> {
     builder
 }
 
+/// An answer that is there, or under way. One that is there is not made to carry the room for all that others need on their way.
+enum Answer {
+    There(Option<hyper::Response<Payload>>),
+    Coming(Pin<Box<dyn Future<Output = Result<hyper::Response<Payload>, Infallible>> + Send>>),
+}
+
+impl Future for Answer {
+    type Output = Result<hyper::Response<Payload>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::There(answer) => answer
+                .take()
+                .map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer))),
+            Self::Coming(answer) => answer.as_mut().poll(context),
+        }
+    }
+}
+
 /// Brings a request to its end.
 fn answer(
     service: &Service,
     request: hyper::Request<Incoming>,
     peer: SocketAddr,
     (pulse, tether): (&Arc<Pulse>, &Tether),
-) -> impl Future<Output = Result<hyper::Response<Payload>, Infallible>> + Send + use<> {
-    enum Under<W, R> {
-        Answered(hyper::Response<Payload>),
-        Working(W),
-        Routed(R),
-    }
-    let running = || (pulse.begin(), Arc::clone(pulse));
-    let under = match service.pass(request, peer.ip().to_canonical()) {
-        Passed::Answered(answer) => {
-            pulse.beat();
-            Under::Answered(answer)
-        }
-        Passed::Working(working) => Under::Working((working, running())),
-        Passed::On(mut request) => {
-            request.extensions_mut().insert(tether.clone());
-            Under::Routed((service.route(request, peer), running()))
+) -> Answer {
+    let beating = || {
+        let (running, pulse) = (pulse.begin(), Arc::clone(pulse));
+        |answer: hyper::Response<Body>| {
+            Ok(answer.map(|body| Payload::from(Beating::new(body, pulse, running))))
         }
     };
-    async move {
-        let (answer, (running, pulse)) = match under {
-            Under::Answered(answer) => return Ok(answer),
-            Under::Working((working, running)) => (working.done().await, running),
-            Under::Routed((answer, running)) => (answer.await?, running),
-        };
-        Ok(answer.map(|body| Payload::from(Beating::new(body, pulse, running))))
+    match service.pass(request, peer.ip().to_canonical()) {
+        Passed::Answered(answer) => {
+            pulse.beat();
+            Answer::There(Some(answer))
+        }
+        Passed::Working(working) => {
+            let beating = beating();
+            Answer::Coming(Box::pin(async move { beating(working.done().await) }))
+        }
+        Passed::On(mut request) => {
+            request.extensions_mut().insert(tether.clone());
+            let (routed, beating) = (service.route(request, peer), beating());
+            Answer::Coming(Box::pin(async move { beating(routed.await?) }))
+        }
     }
 }

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response, Uri};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use std::any::Any;
 use std::convert::Infallible;
@@ -21,20 +21,23 @@ use std::task::{Context, Poll};
 use tower::Service as _;
 
 use crate::pulse::Beating;
-use crate::reply::Reply;
 use crate::router::{Begun, Stats, panicked};
 use crate::{App, forwarded, forwarding};
 
 /// A request as far as an answer from memory needs it.
 pub(crate) struct Glance<'a> {
     pub(crate) app: &'a App,
+    pub(crate) method: &'a Method,
+    pub(crate) uri: &'a Uri,
     pub(crate) headers: &'a HeaderMap,
+    pub(crate) peer: IpAddr,
     /// What stands in the place of the path's parameter, when it has one; never empty.
     pub(crate) name: Option<&'a str>,
 }
 
-/// Answers a GET from memory, or leaves it to the handler of the row. Never waits.
-pub(crate) type AtHand = fn(&Glance<'_>) -> Option<Reply>;
+/// Answers from memory, or leaves it to the handler of the row. Never waits. The answer has all of its headers already, those that
+/// every answer has too.
+pub(crate) type AtHand = fn(&Glance<'_>) -> Option<Response<Payload>>;
 
 /// An answer under way.
 pub(crate) type Work = Pin<Box<dyn Future<Output = axum::response::Response> + Send>>;
@@ -42,11 +45,18 @@ pub(crate) type Work = Pin<Box<dyn Future<Output = axum::response::Response> + S
 /// The row's handler for requests without a body that counts: every method but HEAD.
 pub(crate) type Direct = fn(App, Parts, IpAddr) -> Work;
 
+/// What is answered at hand, or without the router when it takes longer.
+#[derive(Clone, Copy)]
+pub(crate) struct Door {
+    pub(crate) at_hand: AtHand,
+    pub(crate) handler: Direct,
+}
+
 /// A way past the router.
 #[derive(Clone, Copy)]
 pub(crate) enum Lane {
     AtHand(AtHand),
-    Direct(Direct),
+    Direct(Door),
 }
 
 struct Row {
@@ -132,31 +142,38 @@ impl Lanes {
             return Passed::On(request);
         }
         let Row { stats, lane } = found.value;
-        match *lane {
-            Lane::AtHand(answer) if *method == Method::GET => {
-                let name = found.params.iter().next().map(|(_, value)| value);
+        let mut glance = Glance {
+            app: &self.app,
+            method,
+            uri: request.uri(),
+            headers: request.headers(),
+            peer,
+            name: None,
+        };
+        let (at_hand, handler) = match *lane {
+            Lane::AtHand(at_hand) if *method == Method::GET => {
+                glance.name = found.params.iter().next().map(|(_, value)| value);
                 // The router decodes, and nobody's name is empty.
-                if name.is_some_and(|name| name.is_empty() || name.contains('%')) {
+                if glance
+                    .name
+                    .is_some_and(|name| name.is_empty() || name.contains('%'))
+                {
                     return Passed::On(request);
                 }
-                let glance = Glance {
-                    app: &self.app,
-                    headers: request.headers(),
-                    name,
-                };
-                let begun = stats.begin(method, request.headers(), || peer);
-                match catch_unwind(AssertUnwindSafe(|| answer(&glance))) {
-                    Ok(Some(reply)) => {
-                        let mut response = reply.into_whole();
-                        stats.end(&begun, &mut response);
-                        Passed::Answered(response)
-                    }
-                    Ok(None) => Passed::On(request),
-                    Err(cause) => Passed::Answered(whole_panicked(cause)),
-                }
+                (at_hand, None)
             }
-            Lane::Direct(handler) if *method != Method::HEAD => {
-                let begun = stats.begin(method, request.headers(), || peer);
+            Lane::Direct(Door { at_hand, handler }) if *method != Method::HEAD => (at_hand, Some(handler)),
+            Lane::AtHand(_) | Lane::Direct(_) => return Passed::On(request),
+        };
+        let begun = stats.begin(method, request.headers(), || peer);
+        match (catch_unwind(AssertUnwindSafe(|| at_hand(&glance))), handler) {
+            (Ok(Some(response)), _) => {
+                stats.count(&begun, &response);
+                Passed::Answered(response)
+            }
+            (Err(cause), _) => Passed::Answered(whole_panicked(cause)),
+            (Ok(None), None) => Passed::On(request),
+            (Ok(None), Some(handler)) => {
                 let (parts, _) = request.into_parts();
                 Passed::Working(Working {
                     stats: Arc::clone(stats),
@@ -164,7 +181,6 @@ impl Lanes {
                     work: handler(self.app.clone(), parts, peer),
                 })
             }
-            Lane::AtHand(_) | Lane::Direct(_) => Passed::On(request),
         }
     }
 }
@@ -260,6 +276,13 @@ enum Content {
     Whole(Bytes),
     Routed(Body),
     Beating(Beating),
+}
+
+impl Payload {
+    /// No bytes at all.
+    pub(crate) const fn empty() -> Self {
+        Self(Content::Whole(Bytes::new()))
+    }
 }
 
 impl From<Bytes> for Payload {

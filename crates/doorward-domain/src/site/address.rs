@@ -78,23 +78,28 @@ fn is_host(host: &str) -> bool {
     if host.contains(':') {
         return host.parse::<std::net::Ipv6Addr>().is_ok();
     }
-    // Browsers read what ends in a number as an address, in more ways than one (URL Standard, "ends in a number checker").
-    let last = host.rsplit('.').next().unwrap_or_default();
-    let hex = last.strip_prefix("0x");
-    let number = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit())
-        || hex.is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
-    if number {
-        return host.parse::<std::net::Ipv4Addr>().is_ok();
+    if host.len() > LONGEST_HOST {
+        return false;
     }
-    !host.is_empty()
-        && host.len() <= LONGEST_HOST
-        && host.split('.').all(|label| {
-            !label.is_empty()
-                && label.len() <= 63
-                && label.bytes().all(|byte| {
-                    byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_'
-                })
-        })
+    // One look at each byte: this runs for every check.
+    let mut label = 0_usize;
+    let mut last = 0_usize;
+    for (at, byte) in host.bytes().enumerate() {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' if label < 63 => label += 1,
+            b'.' if label > 0 => {
+                label = 0;
+                last = at + 1;
+            }
+            _ => return false,
+        }
+    }
+    // Browsers read what ends in a number as an address, in more ways than one (URL Standard, "ends in a number checker").
+    let last = host.get(last..).unwrap_or_default();
+    let hex = last.strip_prefix("0x");
+    let number = last.bytes().all(|byte| byte.is_ascii_digit())
+        || hex.is_some_and(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    label > 0 && (!number || host.parse::<std::net::Ipv4Addr>().is_ok())
 }
 
 /// Is this an address instead of a name?

@@ -40,6 +40,7 @@ pub struct SiteIndex {
     reaches: Reaches,
     count: usize,
     forwards: bool,
+    isolates: bool,
 }
 
 impl SiteIndex {
@@ -80,6 +81,7 @@ impl SiteIndex {
             HostPattern::Domain(base) => (&mut self.domain, base),
         };
         self.forwards |= entry.site.upstream.is_some();
+        self.isolates |= entry.site.isolated;
         self.count += 1;
         list.entry(base.clone()).or_default().push(entry);
     }
@@ -189,7 +191,9 @@ impl SiteIndex {
     /// Does a host take no part in what its neighbours share? Then it neither sets nor accepts a cookie that they see.
     #[must_use]
     pub fn is_isolated(&self, host: &str) -> bool {
-        self.of_host(host)
-            .is_some_and(|entries| entries.iter().any(|entry| entry.site.isolated))
+        self.isolates
+            && self
+                .of_host(host)
+                .is_some_and(|entries| entries.iter().any(|entry| entry.site.isolated))
     }
 }

@@ -15,7 +15,7 @@ use doorward_core::hand_over::{SiteCookie, Start};
 use doorward_core::place::Place;
 use doorward_domain::{Reason, Timestamp};
 
-use super::{Call, START_SECONDS};
+use super::{Call, START_SECONDS, X_CODE};
 use crate::App;
 use crate::cookies;
 use crate::forwarded;
@@ -34,7 +34,7 @@ impl Call<'_> {
     pub(super) async fn start(&self, here: &Place) -> Response {
         let doorward = &self.app.doorward;
         let started = if doorward.is_home(here) {
-            let visit = match doorward.visit(self.session_cookie().as_deref()).await {
+            let visit = match doorward.visit(self.session_cookie()).await {
                 Ok(visit) => visit,
                 Err(error) => return self.failed(Proxy::Caddy, &error),
             };
@@ -136,7 +136,7 @@ impl Call<'_> {
             Err(error) => return self.failed(Proxy::Caddy, &error),
         };
         if visit.is_none() && doorward.home_host() == Some(here.host.as_str()) {
-            visit = match doorward.visit(self.session_cookie().as_deref()).await {
+            visit = match doorward.visit(self.session_cookie()).await {
                 Ok(visit) => visit,
                 Err(error) => return self.failed(Proxy::Caddy, &error),
             };
@@ -266,8 +266,7 @@ pub(crate) async fn denied(State(app): State<App>, request: Request) -> Response
             visit,
         }) => {
             // The code that the check gave, when the proxy hands it on: one refusal has one code.
-            let given =
-                original::one(&parts.headers, "x-doorward-code").and_then(doorward_core::explain::as_code);
+            let given = original::one(&parts.headers, X_CODE).and_then(doorward_core::explain::as_code);
             refused.code = given.or(refused.code);
             let name = visit.as_ref().map(|visit| visit.person.user.username.as_str());
             call.refused(

@@ -1248,3 +1248,80 @@ async fn at_the_door_of_old_nginx_files_a_visitor_cannot_choose_the_method() {
     })
     .await;
 }
+
+/// HEAD goes through the router, everything else past it, and what lies ready is answered without waiting.
+#[tokio::test]
+async fn what_is_answered_at_hand_is_what_the_long_way_answers() {
+    each_app(async |app| {
+        furnish(&app).await;
+        let proxy = Caller::trusted(&app);
+        let alice = domain_cookie(&app, "alice").await;
+        let gus = domain_cookie(&app, "gus").await;
+        // Asked about once, everybody is in memory.
+        proxy.asks(NGINX, WIKI, &[("cookie", &alice)]).await;
+        proxy.asks(NGINX, WIKI, &[("cookie", &gus)]).await;
+        let nobody = String::new();
+        let broken = alice.replace(|c: char| c.is_ascii_uppercase(), "x");
+        // One that names a session which may not enter counts before one of a weaker name that may.
+        let both = format!("{gus}; {alice}");
+        for kind in all_proxies() {
+            for cookie in [&alice, &gus, &nobody, &broken, &both] {
+                for path in ["/page?x=1", "/open/x", "/shut", "/read", "/a/%2e%2e/page"] {
+                    let url = format!("{WIKI}{path}");
+                    let (target, mut headers) = question(kind, &Method::GET, &url);
+                    headers.push(("cookie", cookie.clone()));
+                    // A script, so that nobody is redirected: answers to navigations hold random marks.
+                    headers.push(("sec-fetch-mode", "cors".into()));
+                    headers.push(("accept", "application/json".into()));
+                    let direct = proxy.send(Method::GET, &target, &headers).await;
+                    let routed = proxy.send(Method::HEAD, &target, &headers).await;
+                    let what = format!("{kind} {path} {cookie}");
+                    assert_eq!(direct.status, routed.status, "{what}");
+                    let mut expected = routed.headers.clone();
+                    for (name, value) in &direct.headers {
+                        // Each refusal has a code of its own.
+                        if *name != "x-doorward-code" && *name != "content-length" {
+                            assert_eq!(expected.get(name), Some(value), "{what}");
+                        }
+                        expected.remove(name);
+                    }
+                    expected.remove("content-length");
+                    assert!(expected.is_empty(), "{what}: {expected:?}");
+                }
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_known_against_a_session_counts_at_once_also_for_answers_that_lie_ready() {
+    each_app(async |app| {
+        furnish(&app).await;
+        let proxy = Caller::trusted(&app);
+        let alice = domain_cookie(&app, "alice").await;
+        let asks = async || proxy.asks(NGINX, WIKI, &[("cookie", &alice)]).await;
+        let passes = async || {
+            for _ in 0..3 {
+                assert_eq!(asks().await.status, StatusCode::OK);
+            }
+        };
+        passes().await;
+        let door = &app.doorward;
+        let user = door.find_user("alice").await.expect("alice");
+        let staff = door.find_group("staff").await.expect("a group");
+        door.remove_member(user.id, staff.id).await.expect("no member");
+        assert_eq!(asks().await.status, StatusCode::FORBIDDEN);
+        door.add_member(user.id, staff.id).await.expect("a member");
+        passes().await;
+        let rules = put(WIKI, &["deny /"], |_| {});
+        let change = ApplicationChange {
+            sites: vec![rules],
+            ..ApplicationChange::default()
+        };
+        let wiki = door.directory().by_slug("wiki").expect("the application").id;
+        door.update_application(wiki, &change).await.expect("a change");
+        assert_eq!(asks().await.status, StatusCode::FORBIDDEN);
+    })
+    .await;
+}

@@ -1,7 +1,7 @@
 //! Lines of requests, of which there are many: written as the usual formatter writes them, only with less ado. Everything
 //! else goes to the usual formatter.
 
-use std::fmt::{self, Debug};
+use std::fmt::{self, Debug, Write as _};
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -43,100 +43,109 @@ where
         if about.name() != super::REQUEST || writer.has_ansi_escapes() {
             return self.usual.format_event(context, writer, event);
         }
+        // In one piece: the writer is asked once.
+        let mut line = String::with_capacity(USUAL);
         if self.form == Form::Json {
-            writer.write_str("{\"timestamp\":\"")?;
-            self.clock.format_time(&mut writer)?;
-            writer.write_str("\",\"level\":\"")?;
-            writer.write_str(about.level().as_str())?;
-            writer.write_char('"')?;
+            line.push_str("{\"timestamp\":\"");
+            self.clock.format_time(&mut Writer::new(&mut line))?;
+            line.push_str("\",\"level\":\"");
+            line.push_str(about.level().as_str());
+            line.push('"');
         } else {
-            self.clock.format_time(&mut writer)?;
-            writer.write_str(match *about.level() {
+            self.clock.format_time(&mut Writer::new(&mut line))?;
+            line.push_str(match *about.level() {
                 Level::INFO => "  INFO",
                 Level::WARN => "  WARN",
                 Level::ERROR => " ERROR",
                 Level::DEBUG => " DEBUG",
                 Level::TRACE => " TRACE",
-            })?;
+            });
         }
         let mut fields = Fields {
-            writer: &mut writer,
+            line: &mut line,
             form: self.form,
             result: Ok(()),
         };
         event.record(&mut fields);
         fields.result?;
         if self.form == Form::Json {
-            writer.write_str(",\"target\":\"")?;
-            writer.write_str(about.target())?;
-            writer.write_str("\"}")?;
+            line.push_str(",\"target\":\"");
+            line.push_str(about.target());
+            line.push_str("\"}");
         }
-        writer.write_char('\n')
+        line.push('\n');
+        writer.write_str(&line)
     }
 }
 
+/// Room for most lines.
+const USUAL: usize = 256;
+
 /// Writes one field after the other.
-struct Fields<'a, 'b> {
-    writer: &'a mut Writer<'b>,
+struct Fields<'a> {
+    line: &'a mut String,
     form: Form,
     result: fmt::Result,
 }
 
-impl Fields<'_, '_> {
-    fn named(&mut self, field: &Field, value: impl FnOnce(&mut Writer<'_>, Form) -> fmt::Result) {
-        if self.result.is_ok() {
-            self.result = self.name(field).and_then(|()| value(self.writer, self.form));
+impl Fields<'_> {
+    fn name(&mut self, field: &Field) {
+        match (self.form, field.name()) {
+            (Form::Json, name) => {
+                self.line.push_str(",\"");
+                self.line.push_str(name);
+                self.line.push_str("\":");
+            }
+            (Form::Plain, "message") => self.line.push(' '),
+            (Form::Plain, name) => {
+                self.line.push(' ');
+                self.line.push_str(name);
+                self.line.push('=');
+            }
         }
     }
 
-    fn name(&mut self, field: &Field) -> fmt::Result {
-        match (self.form, field.name()) {
-            (Form::Json, name) => {
-                self.writer.write_str(",\"")?;
-                self.writer.write_str(name)?;
-                self.writer.write_str("\":")
-            }
-            (Form::Plain, "message") => self.writer.write_char(' '),
-            (Form::Plain, name) => {
-                self.writer.write_char(' ')?;
-                self.writer.write_str(name)?;
-                self.writer.write_char('=')
-            }
-        }
+    fn written(&mut self, result: fmt::Result) {
+        self.result = self.result.and(result);
     }
 }
 
-impl Visit for Fields<'_, '_> {
+impl Visit for Fields<'_> {
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.named(field, |writer, _| number(writer, value));
+        self.name(field);
+        number(self.line, value);
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
+        self.name(field);
         // Routes and codes: nothing in them that either form would escape. Anything else goes the long way.
         let plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
-        let plain = value.as_bytes().iter().all(plain);
-        self.named(field, |writer, form| match form {
-            _ if plain => {
-                writer.write_char('"')?;
-                writer.write_str(value)?;
-                writer.write_char('"')
-            }
-            Form::Plain => write!(writer, "{value:?}"),
-            Form::Json => write!(writer, "{}", serde_json::Value::from(value)),
-        });
+        if value.as_bytes().iter().all(plain) {
+            self.line.push('"');
+            self.line.push_str(value);
+            self.line.push('"');
+            return;
+        }
+        let result = match self.form {
+            Form::Plain => write!(self.line, "{value:?}"),
+            Form::Json => write!(self.line, "{}", serde_json::Value::from(value)),
+        };
+        self.written(result);
     }
 
     /// Methods, addresses and the message. What HTTP and IP allow there needs no escaping either.
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.named(field, |writer, form| match form {
-            Form::Plain => write!(writer, "{value:?}"),
-            Form::Json => write!(writer, "\"{value:?}\""),
-        });
+        self.name(field);
+        let result = match self.form {
+            Form::Plain => write!(self.line, "{value:?}"),
+            Form::Json => write!(self.line, "\"{value:?}\""),
+        };
+        self.written(result);
     }
 }
 
 /// Decimal, without the machinery of padding.
-fn number(writer: &mut Writer<'_>, mut value: u64) -> fmt::Result {
+fn number(line: &mut String, mut value: u64) {
     let mut digits = [b'0'; 20];
     let mut first = digits.len();
     for (place, digit) in digits.iter_mut().enumerate().rev() {
@@ -147,10 +156,9 @@ fn number(writer: &mut Writer<'_>, mut value: u64) -> fmt::Result {
             break;
         }
     }
-    let text = digits
-        .get(first..)
-        .and_then(|text| std::str::from_utf8(text).ok());
-    writer.write_str(text.unwrap_or("0"))
+    for digit in digits.get(first..).unwrap_or_default() {
+        line.push(char::from(*digit));
+    }
 }
 
 /// The wall clock as RFC 3339 has it, in microseconds and UTC.
