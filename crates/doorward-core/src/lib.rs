@@ -40,6 +40,7 @@ pub mod site_cookie;
 pub mod snippet;
 pub mod start;
 pub mod token;
+pub mod token_api;
 pub mod token_exchange;
 pub mod token_use;
 
@@ -88,6 +89,8 @@ pub struct Options {
     pub hashing_memory_kib: u32,
     /// Warm sessions kept in memory.
     pub session_cache: usize,
+    /// The token API; `None`: it is off.
+    pub token_api: Option<Arc<token_api::TokenApi>>,
 }
 
 /// The one handle over all use cases. Cloning is cheap.
@@ -133,6 +136,8 @@ struct Inner {
     starts: hand_over::Starts,
     /// Access tokens that programs showed at sites lately.
     tokens: machines::Tokens,
+    /// What the token API remembers.
+    token_api: token_api::State,
 }
 
 impl Doorward {
@@ -176,6 +181,7 @@ impl Doorward {
                 noticed: forward_auth::Noticed::default(),
                 starts: hand_over::Starts::default(),
                 tokens: machines::Tokens::default(),
+                token_api: token_api::State::default(),
             }),
         }
     }

@@ -375,7 +375,7 @@ impl Doorward {
 
     /// A session from memory, or loaded and kept there. While the database is away, what nothing speaks against is still good, for as
     /// long as the policy allows.
-    async fn warm_visit(
+    pub(crate) async fn warm_visit(
         &self,
         key: [u8; 32],
         load: impl AsyncFnOnce(&Store) -> Result<Option<(Session, User, Vec<GroupId>)>>,
