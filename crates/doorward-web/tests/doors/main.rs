@@ -17,3 +17,4 @@ mod lines;
 mod matrix;
 mod pages;
 mod protocol;
+mod token_api;
