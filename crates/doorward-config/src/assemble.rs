@@ -49,6 +49,12 @@ pub(crate) fn assemble(reader: &mut Reader<'_>) -> Option<Settings> {
     let limits = take_limits(reader);
     let hashing = take_hashing(reader);
     let metrics = take_metrics(reader, listen.as_deref(), tls.as_ref());
+    let others: Vec<SocketAddr> = metrics
+        .listen
+        .into_iter()
+        .chain(tls.iter().flat_map(|tls| tls.listen.iter().copied()))
+        .collect();
+    let token_api = crate::token_api::take(reader, listen.as_deref(), &others, public_url.as_ref());
     let private_networks = reader.take(&table::OUTBOUND_PRIVATE_NETWORKS);
     let shutdown_grace = reader.take(&table::SHUTDOWN_GRACE).map(|span| span.0);
     let bootstrap = take_bootstrap(reader);
@@ -68,6 +74,7 @@ pub(crate) fn assemble(reader: &mut Reader<'_>) -> Option<Settings> {
         outbound: Outbound {
             private_networks: private_networks?,
         },
+        token_api,
         shutdown_grace: shutdown_grace?,
         bootstrap,
         warnings: Vec::new(),
@@ -75,18 +82,18 @@ pub(crate) fn assemble(reader: &mut Reader<'_>) -> Option<Settings> {
     })
 }
 
-fn problem<T>(reader: &mut Reader<'_>, setting: &Setting<T>, message: String, hint: &str) {
+pub(crate) fn problem<T>(reader: &mut Reader<'_>, setting: &Setting<T>, message: String, hint: &str) {
     let problem = Problem::new(setting.definition.key, reader.place(setting), message).hint(hint);
     reader.problems.push(problem);
 }
 
-fn warning<T>(reader: &mut Reader<'_>, setting: &Setting<T>, message: &str, hint: &str) {
+pub(crate) fn warning<T>(reader: &mut Reader<'_>, setting: &Setting<T>, message: &str, hint: &str) {
     let problem = Problem::new(setting.definition.key, reader.place(setting), message).hint(hint);
     reader.warnings.push(problem);
 }
 
 /// Whether somebody who listens on one of them keeps the other from listening.
-fn collides(left: SocketAddr, right: SocketAddr) -> bool {
+pub(crate) fn collides(left: SocketAddr, right: SocketAddr) -> bool {
     let any = left.ip().is_unspecified() || right.ip().is_unspecified();
     left.port() == right.port() && left.port() != 0 && (left.ip() == right.ip() || any)
 }

@@ -14,6 +14,7 @@ mod database;
 mod environment;
 mod file;
 mod flags;
+mod old_names;
 mod problem;
 mod proxies;
 mod public_url;
@@ -23,6 +24,7 @@ mod secret;
 mod settings;
 mod size;
 mod table;
+mod token_api;
 mod value;
 mod words;
 
@@ -35,10 +37,11 @@ pub use reader::Sources;
 pub use reference::{SettingDoc, SettingInfo, catalogue, reference_page, sample_file};
 pub use secret::Secret;
 pub use settings::{
-    Bootstrap, Database, Hashing, Limits, Log, Mail, MailLogin, Metrics, Outbound, Settings, Tls,
+    Bootstrap, Database, Hashing, Limits, Log, Mail, MailLogin, Matrix, Metrics, Outbound, Settings, Tls,
+    TokenApi,
 };
 pub use size::ByteSize;
-pub use words::{LogFormat, LogLevel, MailSecurity, PrivateNetworks};
+pub use words::{LogFormat, LogLevel, MailSecurity, PrivateNetworks, TokenAlgorithm};
 
 /// Largest accepted `doorward.toml`, in bytes.
 pub const LARGEST_FILE: usize = 1024 * 1024;

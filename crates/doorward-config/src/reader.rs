@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::problem::{Place, Problem, one_line};
 use crate::table::{Definition, Setting, Standard};
 use crate::value::{Hint, Value, Wrong};
-use crate::{environment, file, flags};
+use crate::{environment, file, flags, old_names};
 
 /// Longest file that a secret or value is read from, in bytes.
 const LARGEST_VALUE_FILE: usize = 64 * 1024;
@@ -28,6 +28,7 @@ pub struct Sources<'a> {
 }
 
 /// A value as it was said, before its type is known.
+#[derive(Clone)]
 pub(crate) enum Given {
     /// The value itself.
     Text(String),
@@ -50,7 +51,7 @@ pub(crate) type Layer = BTreeMap<&'static str, Candidate>;
 
 /// The state of reading.
 pub(crate) struct Reader<'a> {
-    layers: [Layer; 3],
+    layers: [Layer; 4],
     env: &'a [(String, String)],
     read_file: &'a dyn Fn(&Path) -> io::Result<String>,
     /// What is wrong so far.
@@ -61,18 +62,23 @@ pub(crate) struct Reader<'a> {
     pub(crate) shown: BTreeMap<&'static str, (Place, Option<String>)>,
     /// Whether every source could be read; otherwise nothing can be said about what is missing.
     pub(crate) complete: bool,
+    /// Whether a variable of the old token service put the token API on.
+    pub(crate) old_names: bool,
 }
 
 impl<'a> Reader<'a> {
-    /// Reads the three sources, without looking into values.
+    /// Reads the three sources and the old names below them, without looking into values.
     pub(crate) fn new(sources: &'a Sources<'a>) -> Self {
         let mut problems = Vec::new();
         let mut warnings = Vec::new();
         let from_file = file::read(sources.file.as_ref(), &mut problems);
         let from_env = environment::read(&sources.env, &from_file, &mut problems, &mut warnings);
         let from_flags = flags::read(&sources.flags, &mut problems, &mut warnings);
+        let own = [&from_flags, &from_env, &from_file.layer];
+        let old = old_names::read(own, &sources.env, sources.read_file, &mut warnings);
         Self {
-            layers: [from_flags, from_env, from_file.layer],
+            layers: [from_flags, from_env, from_file.layer, old.layer],
+            old_names: old.on,
             env: &sources.env,
             read_file: sources.read_file,
             problems,
@@ -188,7 +194,7 @@ impl<'a> Reader<'a> {
 }
 
 /// What went wrong on the way to a value.
-struct Unresolved {
+pub(crate) struct Unresolved {
     place: Place,
     message: String,
 }
@@ -203,7 +209,8 @@ impl Unresolved {
     }
 }
 
-fn resolve(
+/// The text of a value.
+pub(crate) fn resolve(
     candidate: &Candidate,
     env: &[(String, String)],
     read_file: &dyn Fn(&Path) -> io::Result<String>,

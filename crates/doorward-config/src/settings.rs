@@ -8,7 +8,7 @@ use crate::problem::Problem;
 use crate::reference::SettingInfo;
 use crate::{
     ByteSize, DatabaseUrl, LogFormat, LogLevel, MailSecurity, PrivateNetworks, PublicUrl, Secret,
-    TrustedProxies,
+    TokenAlgorithm, TrustedProxies,
 };
 
 /// All settings of one process. `Debug` shows no secret.
@@ -40,6 +40,8 @@ pub struct Settings {
     pub metrics: Metrics,
     /// Calls that the server makes.
     pub outbound: Outbound,
+    /// The token API; `None`: it is off.
+    pub token_api: Option<TokenApi>,
     /// How long running requests may take after the server was told to stop.
     pub shutdown_grace: Lifetime,
     /// The first administrator of an unattended installation.
@@ -149,6 +151,48 @@ pub struct Metrics {
 pub struct Outbound {
     /// Whether they may go to private networks.
     pub private_networks: PrivateNetworks,
+}
+
+/// The token API.
+#[derive(Clone, Debug)]
+pub struct TokenApi {
+    /// Its own address.
+    pub listen: Option<SocketAddr>,
+    /// How access tokens are signed.
+    pub algorithm: TokenAlgorithm,
+    /// The shared secret; there with HS256.
+    pub secret: Option<Secret>,
+    /// `iss`.
+    pub issuer: String,
+    /// How long an access token lives.
+    pub access_lifetime: Lifetime,
+    /// How long a sign-in lives.
+    pub refresh_lifetime: Lifetime,
+    /// Whether a refresh begins that time again.
+    pub sliding: bool,
+    /// Whether strangers may make accounts.
+    pub registration: bool,
+    /// Whether imported bcrypt hashes stay.
+    pub keep_bcrypt: bool,
+    /// Whether everybody may introspect.
+    pub introspect_open: bool,
+    /// What callers of introspection show.
+    pub introspect_token: Option<Secret>,
+    /// The Matrix server; `None`: nobody gets an account there.
+    pub matrix: Option<Matrix>,
+}
+
+/// The Matrix server.
+#[derive(Clone, Debug)]
+pub struct Matrix {
+    /// Its address, without a slash at the end.
+    pub url: String,
+    /// Its `registration_shared_secret`.
+    pub secret: Secret,
+    /// What it calls itself; `None`: it is asked.
+    pub server_name: Option<String>,
+    /// Token of an administrator there.
+    pub admin_token: Option<Secret>,
 }
 
 /// The first administrator; used only while the database has no user. At least one of password and token is there.

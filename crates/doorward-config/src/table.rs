@@ -8,7 +8,7 @@ use crate::database::DatabaseUrl;
 use crate::proxies::TrustedProxies;
 use crate::public_url::PublicUrl;
 use crate::value::{Bytes, Count, FilePath, Form, Line, SecretText, Span, Switch, Username, Value, Wrong};
-use crate::words::{LogFormat, LogLevel, MailSecurity, PrivateNetworks};
+use crate::words::{LogFormat, LogLevel, MailSecurity, PrivateNetworks, TokenAlgorithm};
 
 /// What holds when nothing is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +111,11 @@ pub(crate) fn section_doc(section: &str) -> &'static str {
         }
         "metrics" => "Measurements for Prometheus.",
         "outbound" => "Calls that the server makes itself.",
+        "token_api" => {
+            "The token API for services with pages of their own: `/api/auth/register`, `login`, `refresh`, `logout`, `me` and \
+             `introspect`. The variables of the service that was there before are read too, below every other source; a name \
+             that ends in `_FILE` names a file that holds the value. One of those that begin with `AUTH_` puts the token API on."
+        }
         "bootstrap" => {
             "The first administrator of an unattended installation. These are read from the environment only, and only \
              while the database has no user; later they are ignored, with a line in the log."
@@ -295,6 +300,95 @@ settings! {
     /// for URLs that an administrator registered, `refuse` for none. URLs that come from anybody else never lead there.
     OUTBOUND_PRIVATE_NETWORKS: PrivateNetworks {
         key: "outbound.private_networks", standard: Text("allow"), example: "\"refuse\"",
+    }
+
+    /// Whether the token API is on.
+    TOKEN_API_ENABLED: Switch {
+        key: "token_api.enabled",
+        standard: Computed("true when a variable of the old service that begins with `AUTH_` is set, else false"),
+        example: "true",
+    }
+    /// An address of its own, plain HTTP, where nothing else is: for a network between services. The ordinary addresses serve the
+    /// token API too. An address of this machine or of a private network counts as private: whoever reaches it may introspect.
+    /// Old names, for the port alone: `AUTH_PORT`, `PORT`, `AUTH_SERVICE_PORT`.
+    TOKEN_API_LISTEN: Address {
+        key: "token_api.listen",
+        standard: Computed("port 7020 on the first address in `listen` when an old variable put the token API on, else none"),
+        example: "\"127.0.0.1:7020\"",
+    }
+    /// How access tokens are signed: `HS256` with the secret that the services share, as of old; `EdDSA` or `RS256` with the
+    /// server's own key, which services check with the key set at `/application/o/jwks/` (recommended: no service can make
+    /// tokens then). Old names: `AUTH_JWT_ALGORITHM`, `JWT_ALGO`, `JWT_ALGORITHM`.
+    TOKEN_API_ALGORITHM: TokenAlgorithm {
+        key: "token_api.algorithm", standard: Text("HS256"), example: "\"EdDSA\"",
+    }
+    /// The secret for `HS256`, 32 bytes or more. Set it beside `EdDSA` for as long as refresh tokens that it signed are about.
+    /// Old names: `AUTH_JWT_SECRET`, `JWT_SECRET`.
+    TOKEN_API_SECRET: SecretText<1> {
+        key: "token_api.secret", standard: Unset("needed with `HS256`"),
+        example: "{ file = \"/run/secrets/jwt-secret\" }",
+    }
+    /// What tokens have as `iss`; tokens with another one are not accepted. Old name: `AUTH_JWT_ISSUER`.
+    TOKEN_API_ISSUER: Line {
+        key: "token_api.issuer",
+        standard: Computed("`daarion-auth` with `HS256`, else `public_url`"),
+        example: "\"https://id.example.org\"",
+    }
+    /// How long an access token lives. Old names, in seconds: `AUTH_ACCESS_TOKEN_TTL`, `ACCESS_TOKEN_TTL`.
+    TOKEN_API_ACCESS_LIFETIME: Span<1000, 86_400_000> {
+        key: "token_api.access_lifetime", standard: Text("30m"), example: "\"10m\"",
+    }
+    /// How long a sign-in lives. Old names, in seconds: `AUTH_REFRESH_TOKEN_TTL`, `REFRESH_TOKEN_TTL`.
+    TOKEN_API_REFRESH_LIFETIME: Span<1000, 4_233_600_000> {
+        key: "token_api.refresh_lifetime", standard: Text("7d"), example: "\"30d\"",
+    }
+    /// Whether each refresh begins that time again. Otherwise a sign-in ends when it is over, however often it was refreshed.
+    TOKEN_API_SLIDING: Switch {
+        key: "token_api.sliding", standard: Text("false"), example: "true",
+    }
+    /// Whether strangers may make accounts.
+    TOKEN_API_REGISTRATION: Switch {
+        key: "token_api.registration", standard: Text("true"), example: "false",
+    }
+    /// Whether imported bcrypt hashes stay as they are when people sign in, so that the old service can still be put back.
+    /// Otherwise they are replaced by argon2id. Old name: `AUTH_KEEP_BCRYPT`.
+    TOKEN_API_KEEP_BCRYPT: Switch {
+        key: "token_api.keep_bcrypt", standard: Text("false"), example: "true",
+    }
+    /// Whether everybody may introspect, as of old. Old name: `AUTH_INTROSPECT_OPEN`.
+    TOKEN_API_INTROSPECT_OPEN: Switch {
+        key: "token_api.introspect_open", standard: Text("false"), example: "true",
+    }
+    /// The bearer token of services that introspect on the ordinary addresses. Old name: `AUTH_INTROSPECT_TOKEN`.
+    TOKEN_API_INTROSPECT_TOKEN: SecretText<16> {
+        key: "token_api.introspect_token",
+        standard: Unset("introspection on a private address of its own only"),
+        example: "{ file = \"/run/secrets/introspect-token\" }",
+    }
+    /// For development: a secret below 32 bytes is accepted. Old names: `AUTH_DEBUG`, `DEBUG`.
+    TOKEN_API_DEBUG: Switch {
+        key: "token_api.debug", standard: Text("false"), example: "true",
+    }
+    /// The address of Synapse's admin API. Old name: `SYNAPSE_ADMIN_URL`.
+    TOKEN_API_SYNAPSE_URL: PublicUrl {
+        key: "token_api.synapse_url", standard: Text("http://daarion-synapse:8008"),
+        example: "\"http://127.0.0.1:8008\"",
+    }
+    /// Synapse's `registration_shared_secret`. With it, everybody who registers gets an account at the Matrix server.
+    /// Old name: `SYNAPSE_REGISTRATION_SECRET`.
+    TOKEN_API_SYNAPSE_SECRET: SecretText<1> {
+        key: "token_api.synapse_secret", standard: Unset("no accounts at a Matrix server"),
+        example: "{ file = \"/run/secrets/synapse-secret\" }",
+    }
+    /// What Synapse calls itself (`server_name`). Old name: `SYNAPSE_SERVER_NAME`.
+    TOKEN_API_SYNAPSE_SERVER_NAME: HostName {
+        key: "token_api.synapse_server_name", standard: Unset("asked from Synapse"), example: "\"example.org\"",
+    }
+    /// Access token of an administrator at Synapse: with it, accounts of people who are switched off here are deactivated there.
+    /// Old name: `SYNAPSE_ADMIN_TOKEN`.
+    TOKEN_API_SYNAPSE_ADMIN_TOKEN: SecretText<1> {
+        key: "token_api.synapse_admin_token", standard: Unset("accounts stay"),
+        example: "{ file = \"/run/secrets/synapse-admin-token\" }",
     }
 
     /// User name of the first administrator.

@@ -1,5 +1,7 @@
 //! Every rule of the settings, by what an operator writes and what comes back.
 
+mod token_api;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
@@ -44,6 +46,23 @@ impl Said {
     fn and_value_file(mut self, path: &str, text: &str) -> Self {
         self.files.insert(path.to_owned(), text.to_owned());
         self
+    }
+    /// The files that the examples of secrets name.
+    fn and_example_secrets(self) -> Self {
+        let names = [
+            "mail-password",
+            "metrics-token",
+            "jwt-secret",
+            "introspect-token",
+            "synapse-secret",
+            "synapse-admin-token",
+        ];
+        names.into_iter().fold(self, |said, name| {
+            said.and_value_file(
+                &format!("/run/secrets/{name}"),
+                "0123456789abcdef0123456789abcdef",
+            )
+        })
     }
     fn read(&self) -> Result<Settings, Vec<Problem>> {
         let files = self.files.clone();
@@ -184,9 +203,7 @@ fn every_example_is_right_and_every_default_reads_as_itself() {
         let said = if definition.reach == Reach::Environment {
             Said::env(&definition.variable(), definition.example.trim_matches('"'))
         } else {
-            Said::file(&format!("{} = {}", definition.key, definition.example))
-                .and_value_file("/run/secrets/mail-password", "swordfish")
-                .and_value_file("/run/secrets/metrics-token", "0123456789abcdef")
+            Said::file(&format!("{} = {}", definition.key, definition.example)).and_example_secrets()
         };
         if let Err(problems) = said.read() {
             // Alone, some are half of a pair: only that may be wrong.
@@ -1253,10 +1270,7 @@ fn the_sample_file_works_as_it_is_and_with_every_line_uncommented() {
         })
         .map(|line| format!("{line}\n"))
         .collect();
-    let settings = Said::file(&live)
-        .and_value_file("/run/secrets/mail-password", "swordfish")
-        .and_value_file("/run/secrets/metrics-token", "0123456789abcdef")
-        .good();
+    let settings = Said::file(&live).and_example_secrets().good();
     let unset: Vec<&str> = settings
         .describe()
         .iter()

@@ -80,6 +80,15 @@ words! {
         /// Everything.
         Trace = "trace",
     }
+    /// How access tokens of the token API are signed.
+    TokenAlgorithm {
+        /// With a secret that the services share.
+        Hs256 = "HS256",
+        /// With the server's own Ed25519 key.
+        EdDsa = "EdDSA",
+        /// With the server's own RSA key.
+        Rs256 = "RS256",
+    }
     /// Whether the server itself may call addresses in private networks.
     PrivateNetworks {
         /// For URLs that an administrator registered.

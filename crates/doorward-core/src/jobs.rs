@@ -10,6 +10,7 @@ use crate::Doorward;
 use crate::error::Result;
 use crate::logout::Delivery;
 use crate::metrics::JobLabels;
+use crate::token_api::matrix;
 
 /// Jobs that run at once.
 const AT_ONCE: usize = 16;
@@ -74,15 +75,14 @@ impl Doorward {
         if store.read().next_job_at().await?.is_none_or(|at| at > self.now()) {
             return Ok(None);
         }
+        // A slow Matrix server keeps nothing else waiting.
+        let kinds: &[&str] = if self.may_run_matrix() {
+            &[crate::logout::JOB, crate::app_auth::mail::JOB, matrix::JOB]
+        } else {
+            &[crate::logout::JOB, crate::app_auth::mail::JOB]
+        };
         let tx = store.begin().await?;
-        let job = tx
-            .take_job(
-                worker,
-                &[crate::logout::JOB, crate::app_auth::mail::JOB],
-                LEASE,
-                self.now(),
-            )
-            .await?;
+        let job = tx.take_job(worker, kinds, LEASE, self.now()).await?;
         tx.commit().await?;
         Ok(job)
     }
@@ -107,6 +107,7 @@ impl Doorward {
         let result = match job.kind.as_str() {
             crate::logout::JOB => self.deliver_logout(&job.payload).await,
             crate::app_auth::mail::JOB => self.deliver_mail(&job.payload).await,
+            matrix::JOB => self.run_matrix(job).await,
             other => Err(Delivery::Pointless(format!(
                 "nothing here knows the kind of job `{other}`"
             ))),
@@ -120,8 +121,11 @@ impl Doorward {
             }
             Err(Delivery::Failed(problem)) if !job.is_last_attempt() => {
                 tracing::warn!(job = %job.id, attempt = job.attempt, problem, "a job failed and will be tried again");
-                tx.retry_job(job, &problem, now.plus(back_off(job.attempt)))
-                    .await?;
+                let wait = match job.kind.as_str() {
+                    matrix::JOB => self.matrix_back_off(job.attempt),
+                    _ => back_off(job.attempt),
+                };
+                tx.retry_job(job, &problem, now.plus(wait)).await?;
                 ("retry", None)
             }
             Err(Delivery::Failed(problem) | Delivery::Pointless(problem)) => {

@@ -177,7 +177,19 @@ impl Doorward {
     /// Checks the signature of a JWT that we may have issued. `None` when we did not.
     #[must_use]
     pub fn open_own_jwt(&self, text: &str) -> Option<OwnJwt> {
+        self.open_jwt(text, None)
+    }
+
+    /// The same for a JWT that must be signed with this algorithm.
+    pub(crate) fn open_jwt_of(&self, text: &str, wanted: Algorithm) -> Option<OwnJwt> {
+        self.open_jwt(text, Some(wanted))
+    }
+
+    fn open_jwt(&self, text: &str, wanted: Option<Algorithm>) -> Option<OwnJwt> {
         let unverified = jose::parse_compact(text, LONGEST_JWT).ok()?;
+        if wanted.is_some_and(|wanted| wanted != unverified.header.alg) {
+            return None;
+        }
         let keys = self.inner.keys.load();
         let key = keys.by_kid.get(unverified.header.kid.as_deref()?)?;
         // Whoever has a key that was withdrawn because it leaked makes whatever tokens they like.

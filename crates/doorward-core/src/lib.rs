@@ -41,6 +41,7 @@ mod site_visits;
 pub mod snippet;
 pub mod start;
 pub mod token;
+pub mod token_api;
 pub mod token_exchange;
 pub mod token_use;
 
@@ -89,6 +90,8 @@ pub struct Options {
     pub hashing_memory_kib: u32,
     /// Warm sessions kept in memory.
     pub session_cache: usize,
+    /// The token API; `None`: it is off.
+    pub token_api: Option<Arc<token_api::TokenApi>>,
 }
 
 /// The one handle over all use cases. Cloning is cheap.
@@ -134,6 +137,8 @@ struct Inner {
     starts: hand_over::Starts,
     /// Access tokens that programs showed at sites lately.
     tokens: machines::Tokens,
+    /// What the token API remembers.
+    token_api: token_api::State,
 }
 
 impl Doorward {
@@ -177,6 +182,7 @@ impl Doorward {
                 noticed: forward_auth::Noticed::default(),
                 starts: hand_over::Starts::default(),
                 tokens: machines::Tokens::default(),
+                token_api: token_api::State::default(),
             }),
         }
     }

@@ -49,6 +49,13 @@ pub trait Fetch: Send + Sync {
     ) -> Boxed<'a, std::result::Result<Fetched, FetchError>>;
     /// The same with `Authorization`, and with a body limit of 256 KiB: calls to providers that people sign in with.
     fn call<'a>(&'a self, call: Call<'a>) -> Boxed<'a, std::result::Result<Fetched, FetchError>>;
+    /// POST of JSON, with a bearer token when one is given.
+    fn post_json<'a>(
+        &'a self,
+        url: &'a str,
+        bearer: Option<&'a str>,
+        body: &'a serde_json::Value,
+    ) -> Boxed<'a, std::result::Result<Fetched, FetchError>>;
 }
 
 /// A mail in plain text.

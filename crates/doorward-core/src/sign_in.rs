@@ -13,6 +13,7 @@ use doorward_domain::session::{Authentication, Session};
 use doorward_domain::throttle::{self, Counts, Failures, Verdict};
 use doorward_domain::user::{User, UserKind};
 use doorward_domain::{Code, Reason, text};
+use doorward_store::Tx;
 
 use crate::attempts::KnownBrowser;
 use crate::error::{Refused, Result};
@@ -227,7 +228,8 @@ impl Doorward {
             };
             return Err(self.refuse("sign_in", reason, about, origin).await.into());
         }
-        let rehashed = if outdated {
+        let kept = stored.as_deref().is_some_and(|stored| self.keeps_hash(stored));
+        let rehashed = if outdated && !kept {
             Some(self.hash_password(password.to_owned()).await?)
         } else {
             None
@@ -399,13 +401,34 @@ impl Doorward {
         target: &Target<'_>,
         origin: &Origin,
     ) -> Result<Issued> {
+        let tx = self.store()?.begin().await?;
+        let (_, issued) = self.admit_proved(&tx, proved, previous, target, origin).await?;
+        tx.commit().await?;
+        if let Some(previous) = previous {
+            self.inner.sessions.forget(&previous.id.to_string());
+        }
+        self.inner.metrics.decided("sign_in", "allowed");
+        Ok(issued)
+    }
+
+    /// The same in a transaction of the caller's, which has more to write; gives the person too.
+    ///
+    /// # Errors
+    /// As [`Doorward::complete`].
+    pub(crate) async fn admit_proved(
+        &self,
+        tx: &Tx,
+        proved: &Proved<'_>,
+        previous: Option<&Session>,
+        target: &Target<'_>,
+        origin: &Origin,
+    ) -> Result<(Person, Issued)> {
         let now = self.now();
         let user = &proved.user;
         let authentication = Authentication {
             at: now,
             methods: vec!["pwd".to_owned()],
         };
-        let tx = self.store()?.begin().await?;
         // Hashing took a while: the user and the password must still be the ones that were looked at, and stay so until this
         // is committed.
         tx.lock_user(user.id).await?;
@@ -416,19 +439,14 @@ impl Doorward {
         };
         let person = Person::new(record, direct, &self.directory().groups);
         let issued = self
-            .issue_session(&tx, &person, authentication, previous, target, origin)
+            .issue_session(tx, &person, authentication, previous, target, origin)
             .await?;
         tx.clear_failures(&[proved.keys.place.clone(), proved.keys.account.clone()])
             .await?;
         if let Some(hash) = &proved.rehashed {
             tx.set_password(user.id, hash, now).await?;
         }
-        tx.commit().await?;
-        if let Some(previous) = previous {
-            self.inner.sessions.forget(&previous.id.to_string());
-        }
-        self.inner.metrics.decided("sign_in", "allowed");
-        Ok(issued)
+        Ok((person, issued))
     }
 }
 

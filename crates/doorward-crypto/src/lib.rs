@@ -7,6 +7,7 @@
 //! * [`signed`]: values signed with an app's secret, one-time passwords.
 //! * [`token`]: opaque tokens, their digests, the codes that people type.
 //! * [`webauthn`]: what authenticators say.
+//! * [`shared`]: tokens signed with a secret that two services share, and message authentication codes.
 //! * [`jose`]: signing keys, JSON Web Keys, compact JWS (RFC 7515, 7517, 7518, 7519, 7638, 8037).
 //!
 //! What must not: SQL, HTTP, files, sockets, the clock. Randomness comes in as an argument; the only exception is
@@ -16,6 +17,7 @@
 pub mod jose;
 pub mod password;
 pub mod seal;
+pub mod shared;
 pub mod signed;
 pub mod token;
 pub mod webauthn;

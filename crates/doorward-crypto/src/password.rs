@@ -183,6 +183,21 @@ pub fn verify_with(stored: &str, password: &str, current: &Argon2Params) -> Veri
     }
 }
 
+/// Whether a stored hash is one that [`verify_with`] can check a password against. Costs next to nothing.
+#[must_use]
+pub fn is_readable(stored: &str) -> bool {
+    if stored.len() > MAX_STORED_LEN || !stored.is_ascii() {
+        return false;
+    }
+    let phc = stored
+        .strip_prefix("argon2$")
+        .or_else(|| stored.strip_prefix('$'));
+    match phc {
+        Some(phc) if phc.starts_with("argon2") => StoredArgon2::parse(phc).is_some(),
+        _ => imported::is_readable(stored),
+    }
+}
+
 fn verify_argon2(phc: &str, password: &str, current: &Argon2Params, wrapped: bool) -> Verified {
     let Some(stored) = StoredArgon2::parse(phc) else {
         return Verified::Unreadable;

@@ -57,6 +57,8 @@ words! {
         BreakGlass = "break_glass",
         /// A logout token was delivered, or given up.
         LogoutDelivered = "logout_delivered",
+        /// An account at the Matrix server was made, given up, or switched off.
+        MatrixAccount = "matrix_account",
     }
 }
 

@@ -26,6 +26,7 @@ pub mod text;
 pub mod throttle;
 pub mod time;
 pub mod token;
+pub mod token_api;
 pub mod user;
 
 pub use id::{

@@ -64,6 +64,14 @@ impl Engine {
         }
     }
 
+    /// The views with names of another service: each engine has its own way to write ids and times.
+    pub(crate) fn views(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => include_str!("../views/auth.sqlite.sql"),
+            Self::Postgres(_) => include_str!("../views/auth.postgres.sql"),
+        }
+    }
+
     pub(crate) fn read(&self) -> Session {
         match self {
             Self::Sqlite(sqlite) => Session::SqliteRead(Arc::clone(sqlite)),

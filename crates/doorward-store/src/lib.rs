@@ -22,6 +22,7 @@ mod applications;
 mod changes;
 pub mod codes;
 mod conn;
+mod create;
 mod devices;
 mod engine;
 mod engine_postgres;
@@ -30,12 +31,14 @@ mod error;
 pub mod events;
 mod families;
 mod fields;
+mod foreign;
 mod grants;
 mod groups;
 mod instance;
 mod jobs;
 mod keys;
 mod links;
+mod matrix;
 mod migrate;
 mod options;
 #[cfg(all(test, feature = "testing"))]
@@ -51,8 +54,10 @@ mod sqlite_file;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod throttle;
+mod token_families;
 pub mod tokens;
 pub mod users;
+mod views;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -64,17 +69,21 @@ pub use app_auth::{AppRecord, Proof};
 pub use changes::{Change, Changes};
 pub use codes::Taken;
 pub use conn::{Conn, Tx, count_queries};
+pub use create::create_database;
 pub use error::{Error, Result};
 pub use events::EventFilter;
 pub use fields::{FORGET_BATCH, MAX_PAGE, conflict_field};
+pub use foreign::Foreign;
 /// What the closure of [`Store::retry`] returns.
 pub use futures_util::future::BoxFuture;
 pub use jobs::{Job, JobFilter, JobRecord, JobState, JobWake, NewJob};
 pub use migrate::newest_version;
 pub use options::{OpenOptions, Pooler};
 pub use sql::{Arg, FromValue, IntoArg, Kind, ListItem, MAX_LIST, Query, Row, Value, sql, sql_built};
+pub use token_families::FamilyRow;
 pub use tokens::{JtiState, Refreshing};
 pub use users::UserFilter;
+pub use views::OLD_NAMES;
 
 use changes::Wakes;
 use engine::Engine;
@@ -218,6 +227,10 @@ impl Store {
     /// Ends what can be ended at a graceful stop. Transactions that are open finish first (SQLite).
     pub async fn close(&self) {
         self.0.engine.close().await;
+    }
+
+    fn old_views(&self) -> &'static str {
+        self.0.engine.views()
     }
 
     fn wakes(&self) -> &Wakes {

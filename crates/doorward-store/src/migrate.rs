@@ -65,6 +65,7 @@ const MIGRATIONS: &[Migration] = &[
     both!(7, "0007_sites"),
     both!(8, "0008_app_passwords"),
     both!(9, "0009_app_auth"),
+    both!(10, "0010_token_api"),
 ];
 
 /// Newest schema version that this program knows.

@@ -21,6 +21,7 @@ macro_rules! session_columns {
          s.ended_at AS s_ended_at, s.ip AS s_ip, s.user_agent AS s_user_agent, s.app AS s_app"
     };
 }
+pub(crate) use session_columns;
 
 pub(crate) const BY_DIGEST: &str = concat!(
     "SELECT ",
@@ -52,7 +53,8 @@ pub(crate) const OF_USER: &str = concat!(
       ORDER BY s.last_seen_at DESC, s.id LIMIT 1000"
 );
 
-fn session_of(row: &Row) -> Result<Session> {
+/// The session in a row that has the columns of `session_columns!`.
+pub(crate) fn session_of(row: &Row) -> Result<Session> {
     let fields = Fields::new(row, "sessions", "s", "s_id");
     Ok(Session {
         id: fields.get("s_id")?,

@@ -52,13 +52,34 @@ pub struct App {
     /// Where the database is.
     pub place: OpenOptions,
     seeds: Arc<AtomicU64>,
+    options: Options,
+}
+
+/// The options of every story that says nothing else.
+fn options() -> Options {
+    Options {
+        public_url: PUBLIC_URL.to_owned(),
+        hashing_threads: 2,
+        hashing_queue: 200,
+        hashing_memory_kib: 64 * 1024,
+        session_cache: 1000,
+        token_api: None,
+    }
 }
 
 /// Runs a story with a prepared installation on a fresh SQLite file and, when the environment says where, on a fresh
 /// PostgreSQL database.
 pub async fn each_app(story: impl AsyncFn(App)) {
+    each_app_with(|_| {}, story).await;
+}
+
+/// The same with other options.
+pub async fn each_app_with(change: impl Fn(&mut Options), story: impl AsyncFn(App)) {
     each_place(async |place| {
-        let app = App::new(&place).await;
+        let mut options = options();
+        change(&mut options);
+        let app = App::unopened_with(&place, options).await;
+        app.doorward.open(&place).await.expect("an open database");
         let store = app.store().clone();
         story(app).await;
         store.close().await;
@@ -125,18 +146,23 @@ impl App {
 
     /// The same without opening the database; for stories about the start.
     pub async fn unopened(place: &OpenOptions) -> Self {
+        Self::unopened_with(place, options()).await
+    }
+
+    async fn unopened_with(place: &OpenOptions, options: Options) -> Self {
         let store = Store::open(place.clone()).await.expect("a database");
         furnish(&store).await;
         store.close().await;
         let (clock, fetch, inbox) = (Arc::default(), Arc::default(), Arc::default());
         let seeds = Arc::new(AtomicU64::new(1));
         Self {
-            doorward: handle(&clock, &fetch, &inbox, 1),
+            doorward: handle(&options, &clock, &fetch, &inbox, 1),
             clock,
             fetch,
             inbox,
             place: place.clone(),
             seeds,
+            options,
         }
     }
 
@@ -145,7 +171,7 @@ impl App {
     pub fn unopened_replica(&self) -> Self {
         let seed = self.seeds.fetch_add(1, Ordering::SeqCst) + 1;
         Self {
-            doorward: handle(&self.clock, &self.fetch, &self.inbox, seed),
+            doorward: handle(&self.options, &self.clock, &self.fetch, &self.inbox, seed),
             ..self.clone()
         }
     }
@@ -154,7 +180,14 @@ impl App {
     #[must_use]
     pub fn replica_with_another_key_file(&self) -> Self {
         Self {
-            doorward: with_keyring(&self.clock, &self.fetch, &self.inbox, 99, Keyring::new([8; 32])),
+            doorward: with_keyring(
+                &self.options,
+                &self.clock,
+                &self.fetch,
+                &self.inbox,
+                99,
+                Keyring::new([8; 32]),
+            ),
             ..self.clone()
         }
     }
@@ -323,29 +356,29 @@ impl App {
     }
 }
 
-fn handle(clock: &Arc<ManualClock>, fetch: &Arc<ScriptedFetch>, inbox: &Arc<Inbox>, seed: u64) -> Doorward {
-    with_keyring(clock, fetch, inbox, seed, Keyring::new(MASTER))
+fn handle(
+    options: &Options,
+    clock: &Arc<ManualClock>,
+    fetch: &Arc<ScriptedFetch>,
+    inbox: &Arc<Inbox>,
+    seed: u64,
+) -> Doorward {
+    with_keyring(options, clock, fetch, inbox, seed, Keyring::new(MASTER))
 }
 
 fn with_keyring(
+    options: &Options,
     clock: &Arc<ManualClock>,
     fetch: &Arc<ScriptedFetch>,
     inbox: &Arc<Inbox>,
     seed: u64,
     keyring: Keyring,
 ) -> Doorward {
-    let options = Options {
-        public_url: PUBLIC_URL.to_owned(),
-        hashing_threads: 2,
-        hashing_queue: 200,
-        hashing_memory_kib: 64 * 1024,
-        session_cache: 1000,
-    };
     let ports = Ports {
         clock: Arc::clone(clock) as _,
         entropy: Arc::new(Seeded::new(seed)),
         fetch: Arc::clone(fetch) as _,
         mailer: Some(Arc::clone(inbox) as _),
     };
-    Doorward::new(options, ports, keyring)
+    Doorward::new(options.clone(), ports, keyring)
 }

@@ -24,6 +24,17 @@ pub struct Posted {
     pub fields: Vec<(String, String)>,
 }
 
+/// JSON that was sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PostedJson {
+    /// Where to.
+    pub url: String,
+    /// The bearer token.
+    pub bearer: Option<String>,
+    /// The body.
+    pub body: serde_json::Value,
+}
+
 /// Nobody answers until the story says what.
 #[derive(Debug, Default)]
 pub struct ScriptedFetch {
@@ -35,6 +46,7 @@ struct State {
     scripts: HashMap<String, Script>,
     gets: Vec<String>,
     posts: Vec<Posted>,
+    json: Vec<PostedJson>,
 }
 
 impl ScriptedFetch {
@@ -62,6 +74,17 @@ impl ScriptedFetch {
     #[must_use]
     pub fn posts(&self) -> Vec<Posted> {
         self.state().posts.clone()
+    }
+
+    /// JSON that was sent, in order.
+    #[must_use]
+    pub fn posted_json(&self) -> Vec<PostedJson> {
+        self.state().json.clone()
+    }
+
+    /// From now on a POST of JSON to `url` is answered like this, while GET is answered as before.
+    pub fn script_json(&self, url: &str, script: Script) {
+        self.script(&format!("POST {url}"), script);
     }
 
     fn answer(&self, url: &str) -> Result<Fetched, FetchError> {
@@ -109,6 +132,21 @@ impl Fetch for ScriptedFetch {
             fields,
         });
         let answer = self.answer(url);
+        Box::pin(async { answer })
+    }
+
+    fn post_json<'a>(
+        &'a self,
+        url: &'a str,
+        bearer: Option<&'a str>,
+        body: &'a serde_json::Value,
+    ) -> Boxed<'a, Result<Fetched, FetchError>> {
+        self.state().json.push(PostedJson {
+            url: url.to_owned(),
+            bearer: bearer.map(ToOwned::to_owned),
+            body: body.clone(),
+        });
+        let answer = self.answer(&format!("POST {url}"));
         Box::pin(async { answer })
     }
 }

@@ -16,11 +16,13 @@ mod client;
 mod clock;
 mod entropy;
 mod fetch;
+mod old_service;
 
-pub use app::{App, PASSWORD, PUBLIC_URL, each_app};
+pub use app::{App, PASSWORD, PUBLIC_URL, each_app, each_app_with};
 pub use authenticator::Authenticator;
 pub use browser::Browser;
 pub use client::{Asked, Client, Tokens, back, location, refusal};
 pub use clock::{ManualClock, START};
 pub use entropy::Seeded;
-pub use fetch::{Inbox, Posted, Script, ScriptedFetch};
+pub use fetch::{Inbox, Posted, PostedJson, Script, ScriptedFetch};
+pub use old_service::OldReading;

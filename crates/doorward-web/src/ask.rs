@@ -1,6 +1,7 @@
 //! One request as the handlers see it: who, from where, with which cookies, in which language.
 
 use axum::extract::{FromRequestParts, Request};
+use bytes::Bytes;
 use http::header::{ACCEPT_LANGUAGE, AUTHORIZATION, HOST, ORIGIN, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, Uri};
@@ -328,16 +329,21 @@ pub(crate) async fn form(ask: &Ask, request: Request) -> Result<Params, Failure>
             "the body is not a form; expected application/x-www-form-urlencoded".into(),
         ));
     }
+    let bytes = body(ask, request).await?;
+    let text =
+        std::str::from_utf8(&bytes).map_err(|_| Failure::Parameters("the body is not UTF-8".into()))?;
+    Params::parse(text).map_err(|problem| Failure::Parameters(problem.to_string()))
+}
+
+/// Reads a body within the limits of size and time, whatever it is.
+pub(crate) async fn body(ask: &Ask, request: Request) -> Result<Bytes, Failure> {
     let limited = Limited::new(request.into_body(), ask.app.options.body_limit);
     let Ok(collected) = tokio::time::timeout(SLOWEST_BODY, limited.collect()).await else {
         return Err(Failure::Parameters("the body did not arrive in time".into()));
     };
-    let bytes = match collected {
-        Ok(collected) => collected.to_bytes(),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => return Err(Failure::TooLarge),
-        Err(_) => return Err(Failure::Parameters("the body ended early".into())),
-    };
-    let text =
-        std::str::from_utf8(&bytes).map_err(|_| Failure::Parameters("the body is not UTF-8".into()))?;
-    Params::parse(text).map_err(|problem| Failure::Parameters(problem.to_string()))
+    match collected {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => Err(Failure::TooLarge),
+        Err(_) => Err(Failure::Parameters("the body ended early".into())),
+    }
 }

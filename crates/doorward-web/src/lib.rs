@@ -23,6 +23,7 @@ mod reply;
 pub mod router;
 mod server;
 mod service;
+mod token_api;
 mod upstream;
 
 use std::net::IpAddr;
@@ -89,6 +90,8 @@ pub(crate) struct Shared {
     pub(crate) documents: Documents,
     /// Identity headers of guarded sites that were made before.
     pub(crate) prepared: forward_auth::Prepared,
+    /// Is this the private address of the token API?
+    pub(crate) private: bool,
     /// Was the operator told about a proxy that is not declared?
     warned: AtomicBool,
 }
@@ -103,6 +106,11 @@ impl Deref for App {
 
 impl App {
     pub(crate) fn new(doorward: Doorward, options: Options) -> Self {
+        Self::at(doorward, options, false)
+    }
+
+    /// The same for an address that is private or not.
+    pub(crate) fn at(doorward: Doorward, options: Options, private: bool) -> Self {
         let secure = doorward.public_url().starts_with("https://");
         let upstreams = Upstreams::new(options.outbound.clone(), options.connections);
         Self(Arc::new(Shared {
@@ -112,6 +120,7 @@ impl App {
             secure,
             documents: Documents::new(secure),
             prepared: forward_auth::Prepared::default(),
+            private,
             warned: AtomicBool::default(),
         }))
     }

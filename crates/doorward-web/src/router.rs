@@ -26,7 +26,7 @@ use crate::forwarded::Written;
 use crate::reply::{Forms, Noted, Reply};
 use crate::service::{AtHand, Door, Lane, Lanes, Service};
 use crate::upstream::Passed;
-use crate::{App, Options, flow, forward_auth, forwarded, forwarding, oidc, operation, portal};
+use crate::{App, Options, flow, forward_auth, forwarded, forwarding, oidc, operation, portal, token_api};
 
 /// Who may call a route with success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub enum Caller {
     LinkHolder,
     /// A reverse proxy that the operator trusts, which asks on behalf of somebody.
     Proxy,
+    /// A service with pages of its own, on behalf of somebody.
+    Program,
     /// The operator: this machine, trusted networks, or the metrics token.
     Operator,
 }
@@ -60,6 +62,8 @@ pub struct Route {
     pub caller: Caller,
     /// Is a line written to the log for each request at the usual level?
     pub quiet: bool,
+    /// Is it one of the token API, which is there only when that is on?
+    pub token_api: bool,
 }
 
 const GET: &[Method] = &[Method::GET];
@@ -91,6 +95,7 @@ where
             methods,
             caller,
             quiet: false,
+            token_api: false,
         },
         serves,
         lane: None,
@@ -109,6 +114,7 @@ where
             methods: &[],
             caller,
             quiet: false,
+            token_api: false,
         },
         serves: axum::routing::any(handler),
         lane: None,
@@ -126,6 +132,12 @@ impl Row {
         self.route.quiet = true;
         self
     }
+    /// One of the token API, which has words of its own for other methods.
+    fn token_api(mut self) -> Self {
+        self.route.token_api = true;
+        self.serves = self.serves.fallback(token_api::wrong_method);
+        self
+    }
     /// GET is asked for all the time, and the answer mostly lies ready: it is given without the router's detours.
     fn at_hand(mut self, answer: AtHand) -> Self {
         self.lane = Some(Lane::AtHand(answer));
@@ -140,7 +152,7 @@ impl Row {
 
 #[expect(clippy::too_many_lines, reason = "the whole URL map on one page is the point")]
 fn table() -> Vec<Row> {
-    use Caller::{Anyone, Bearer, Browser, Client, LinkHolder, Operator, Person, Proxy};
+    use Caller::{Anyone, Bearer, Browser, Client, LinkHolder, Operator, Person, Program, Proxy};
     vec![
         // OpenID provider, for all applications
         row("/application/o/authorize/", BOTH, Browser, oidc::authorize),
@@ -335,6 +347,16 @@ fn table() -> Vec<Row> {
         row("/if/user/sessions/", BOTH, Person, portal::sessions),
         row("/if/user/grants/", BOTH, Person, portal::grants),
         row("/if/user/activity/", GET, Person, portal::activity),
+        // Token API, when it is on
+        row("/api/auth/register", POST, Program, token_api::register).token_api(),
+        row("/api/auth/login", POST, Program, token_api::login).token_api(),
+        row("/api/auth/refresh", POST, Program, token_api::refresh).token_api(),
+        row("/api/auth/logout", POST, Program, token_api::logout).token_api(),
+        row("/api/auth/me", GET, Bearer, token_api::me).token_api(),
+        row("/api/auth/introspect", POST, Program, token_api::introspect).token_api(),
+        row("/healthz", GET, Anyone, token_api::healthz)
+            .token_api()
+            .quiet(),
         // Operation
         row("/-/health/live/", GET, Anyone, operation::live).quiet(),
         row("/-/health/ready/", GET, Anyone, operation::ready).quiet(),
@@ -467,6 +489,20 @@ pub fn router(doorward: Doorward, options: Options) -> Service {
     build(App::new(doorward, options), |_| true)
 }
 
+/// The service of a separate listener for the token API: nothing else is there, and what is not says so as JSON.
+pub fn token_router(doorward: Doorward, options: Options, private: bool) -> Service {
+    let app = App::at(doorward, options, private);
+    let wanted = |route: &Route| route.token_api || matches!(route.path, "/version" | "/application/o/jwks/");
+    let (router, _) = rows(&app, wanted);
+    let stats = Stats::new("unknown", false, Caller::Anyone, &app);
+    let rest = axum::routing::any(token_api::nothing).layer(middleware::from_fn_with_state(stats, observe));
+    let router = router
+        .fallback_service(rest.with_state(app.clone()))
+        .layer(CatchPanicLayer::custom(panicked))
+        .with_state(app);
+    Service::from(router)
+}
+
 /// The service of a separate listener for metrics and health.
 pub fn operation_router(doorward: Doorward, options: Options) -> Service {
     build(App::new(doorward, options), |route| {
@@ -474,12 +510,15 @@ pub fn operation_router(doorward: Doorward, options: Options) -> Service {
     })
 }
 
-fn build(app: App, wanted: impl Fn(&Route) -> bool) -> Service {
+/// The rows that are wanted. Those of the token API are there only while it is on: otherwise its paths are like any others.
+fn rows(app: &App, wanted: impl Fn(&Route) -> bool) -> (Router<App>, Lanes) {
     let mut router = Router::new();
     let mut lanes = Lanes::new(app.clone());
-    for row in table().into_iter().filter(|row| wanted(&row.route)) {
+    let on = app.doorward.token_api().is_some();
+    let there = |route: &Route| (on || !route.token_api) && wanted(route);
+    for row in table().into_iter().filter(|row| there(&row.route)) {
         let Row { route, serves, lane } = row;
-        let stats = Stats::new(route.path, route.quiet, route.caller, &app);
+        let stats = Stats::new(route.path, route.quiet, route.caller, app);
         let row = (Arc::clone(&stats), lane);
         let serves = serves.layer(middleware::from_fn_with_state(stats, observe));
         // A path that ends with a slash is served without it as well: clients are careless, and a redirect would lose a POST.
@@ -494,6 +533,11 @@ fn build(app: App, wanted: impl Fn(&Route) -> bool) -> Service {
         router = router.route(route.path, serves);
         lanes.add(route.path, &row);
     }
+    (router, lanes)
+}
+
+fn build(app: App, wanted: impl Fn(&Route) -> bool) -> Service {
+    let (router, lanes) = rows(&app, wanted);
     let stats = Stats::new("unknown", false, Caller::Anyone, &app);
     let fallback =
         axum::routing::any(operation::nothing).layer(middleware::from_fn_with_state(stats, observe));

@@ -32,6 +32,11 @@ pub enum Role {
     Everything,
     /// Metrics, health and version only.
     Metrics,
+    /// The token API only.
+    TokenApi {
+        /// Is the address one that only services of our own reach?
+        private: bool,
+    },
 }
 
 /// A bound socket.
@@ -58,7 +63,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let everything = router::router(doorward.clone(), options.clone());
-    let metrics = router::operation_router(doorward, options.clone());
+    let metrics = router::operation_router(doorward.clone(), options.clone());
     let limits = Limits {
         header_read_timeout: options.header_read_timeout,
         connections: options.connections,
@@ -66,10 +71,10 @@ pub async fn serve(
         idle: IDLE,
     };
     let served = listeners.into_iter().map(|listener| {
-        let router = if listener.role == Role::Metrics {
-            metrics.clone()
-        } else {
-            everything.clone()
+        let router = match listener.role {
+            Role::Everything => everything.clone(),
+            Role::Metrics => metrics.clone(),
+            Role::TokenApi { private } => router::token_router(doorward.clone(), options.clone(), private),
         };
         (listener, router)
     });

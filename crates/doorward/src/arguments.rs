@@ -10,8 +10,8 @@ use doorward_config::SettingDoc;
 use serde_json::json;
 
 use crate::command::{
-    app_auth, application, config, event, explain, grant, group, job, key, recover, scope, session, shell,
-    site, user,
+    app_auth, application, config, db, event, explain, grant, group, import, job, key, matrix, recover,
+    scope, session, shell, site, token_api, user,
 };
 use crate::out::{Assent, Out, Reader};
 use crate::settings::Given;
@@ -85,6 +85,18 @@ pub(crate) enum Command {
     /// Background work, such as logout notices to applications
     #[command(subcommand)]
     Job(job::Job),
+    /// Accounts at the Matrix server that people got through the token API
+    #[command(subcommand)]
+    Matrix(matrix::Matrix),
+    /// The token API for services with pages of their own
+    #[command(subcommand)]
+    TokenApi(token_api::TokenApi),
+    /// Takes over people from another service
+    #[command(subcommand)]
+    Import(import::Import),
+    /// The database itself
+    #[command(subcommand)]
+    Db(db::Db),
     /// Tells why somebody was refused, or would be
     Explain(explain::Explain),
     /// Makes a one-time link for an administrator who lost the way in

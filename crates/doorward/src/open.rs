@@ -1,9 +1,13 @@
 //! From settings to a working [`Doorward`]: data folder, key file, options. Shared by `serve` and every other command.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use doorward_config::Settings;
+use doorward_core::token_api::{MatrixServer, TokenAlgorithm, TokenApi};
 use doorward_core::{Doorward, Options};
+use doorward_crypto::shared::SharedKey;
+use doorward_crypto::token::SecretText;
 use doorward_store::{OpenOptions, Pooler, Store};
 
 use crate::failure::{Failure, Result};
@@ -119,5 +123,38 @@ fn options(settings: &Settings) -> Options {
         hashing_queue: usize::try_from(settings.hashing.queue).unwrap_or(usize::MAX),
         hashing_memory_kib: memory,
         session_cache: SESSION_CACHE,
+        token_api: settings.token_api.as_ref().map(|api| Arc::new(token_api(api))),
     }
+}
+
+fn token_api(given: &doorward_config::TokenApi) -> TokenApi {
+    TokenApi {
+        algorithm: match given.algorithm {
+            doorward_config::TokenAlgorithm::Hs256 => TokenAlgorithm::Hs256,
+            doorward_config::TokenAlgorithm::EdDsa => TokenAlgorithm::EdDsa,
+            doorward_config::TokenAlgorithm::Rs256 => TokenAlgorithm::Rs256,
+        },
+        secret: given
+            .secret
+            .as_ref()
+            .map(|secret| SharedKey::new(secret.expose())),
+        issuer: given.issuer.clone(),
+        access_lifetime: given.access_lifetime,
+        refresh_lifetime: given.refresh_lifetime,
+        sliding: given.sliding,
+        registration: given.registration,
+        keep_bcrypt: given.keep_bcrypt,
+        introspect_open: given.introspect_open,
+        introspect_token: given.introspect_token.as_ref().map(secret),
+        matrix: given.matrix.as_ref().map(|matrix| MatrixServer {
+            url: matrix.url.clone(),
+            secret: secret(&matrix.secret),
+            server_name: matrix.server_name.clone(),
+            admin_token: matrix.admin_token.as_ref().map(secret),
+        }),
+    }
+}
+
+fn secret(given: &doorward_config::Secret) -> SecretText {
+    SecretText::new(given.expose())
 }

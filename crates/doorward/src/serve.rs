@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::io::{self, IsTerminal};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -228,13 +228,20 @@ async fn bind(settings: &Settings, certificate: Option<&Arc<Certificate>>) -> Re
         .listen
         .iter()
         .map(|at| ("metrics.listen", *at, None));
+    let token_api = settings
+        .token_api
+        .iter()
+        .filter_map(|api| api.listen)
+        .map(|at| ("token_api.listen", at, None));
     let mut listeners = Vec::new();
     let mut problems = Vec::new();
-    for (setting, address, tls) in everything.chain(secure).chain(metrics) {
-        let role = if setting == "metrics.listen" {
-            Role::Metrics
-        } else {
-            Role::Everything
+    for (setting, address, tls) in everything.chain(secure).chain(metrics).chain(token_api) {
+        let role = match setting {
+            "metrics.listen" => Role::Metrics,
+            "token_api.listen" => Role::TokenApi {
+                private: is_private(address.ip()),
+            },
+            _ => Role::Everything,
         };
         match TcpListener::bind(address).await {
             Ok(socket) => listeners.push(Listener { socket, tls, role }),
@@ -245,6 +252,14 @@ async fn bind(settings: &Settings, certificate: Option<&Arc<Certificate>>) -> Re
         Ok(listeners)
     } else {
         Err(Failure::Fault(problems.join("\n")))
+    }
+}
+
+/// Is this an address that only this machine or a private network reaches? One of every network is not.
+fn is_private(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local(),
     }
 }
 

@@ -71,6 +71,7 @@ fn who(caller: &str) -> String {
         "Client" => "a registered client with its credentials",
         "Bearer" => "the bearer of an access token",
         "LinkHolder" => "the holder of a one-time link",
+        "Program" => "a service with pages of its own, on behalf of somebody",
         "Operator" => "this machine, trusted networks, the metrics token",
         other => other,
     };

@@ -100,7 +100,7 @@ pub struct UserView {
 const GUARD: &str = "administrators";
 const LARGEST_ATTRIBUTES: usize = 64 * 1024;
 
-pub(super) fn check_attributes(attributes: &Attributes) -> Result<()> {
+pub(crate) fn check_attributes(attributes: &Attributes) -> Result<()> {
     let size = serde_json::to_string(attributes).map_or(usize::MAX, |text| text.len());
     if size > LARGEST_ATTRIBUTES {
         return Err(Error::Invalid(format!(
@@ -345,6 +345,9 @@ impl Doorward {
             self.close_all(&tx, id, None, "user changed", now).await?;
             tx.end_families_of_user(id, "user changed", now).await?;
         }
+        if !user.active {
+            self.mirror_deactivation(&tx, id, now).await?;
+        }
         if hash.is_some() {
             self.revoke_app_passwords(&tx, id, "password set", &Origin::default(), now)
                 .await?;
@@ -428,6 +431,7 @@ impl Doorward {
         self.close_all(&tx, id, None, "user deleted", now).await?;
         tx.end_families_of_user(id, "user deleted", now).await?;
         tx.delete_user(id, now).await?;
+        self.mirror_deactivation(&tx, id, now).await?;
         self.keep_administrator(&tx, had_admin).await?;
         self.note_user(&tx, id, "deleted").await?;
         tx.commit().await?;

@@ -22,6 +22,7 @@ mod secrets;
 mod sessions;
 mod sign_in;
 mod sites;
+mod token_api;
 mod token_exchange;
 mod token_use;
 mod tokens;

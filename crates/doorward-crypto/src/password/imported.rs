@@ -48,6 +48,19 @@ pub(super) fn verify(stored: &str, password: &str) -> Option<bool> {
     better_auth(salt, key, password)
 }
 
+/// Whether the format is known and, where that costs nothing, whether the text is sound.
+pub(super) fn is_readable(stored: &str) -> bool {
+    let begins = |prefixes: &[&str]| prefixes.iter().any(|prefix| stored.starts_with(prefix));
+    if begins(&["$2a$", "$2b$", "$2y$"]) {
+        let parts: Option<bcrypt::HashParts> = stored.parse().ok();
+        return parts.is_some_and(|parts| BCRYPT_COSTS.contains(&parts.get_cost()));
+    }
+    begins(&["$scrypt$", "$pbkdf2-sha256$", "pbkdf2_sha256$", "$5$", "$6$"])
+        || stored
+            .split_once(':')
+            .is_some_and(|(salt, key)| salt.len() == 32 && key.len() == 128)
+}
+
 /// Reads `a=1,b=2` with exactly the given names in the given order.
 pub(super) fn numbers<const N: usize>(text: &str, names: [&str; N]) -> Option<[u32; N]> {
     let mut fields = text.split(',');

@@ -20,3 +20,4 @@ mod lines;
 mod matrix;
 mod pages;
 mod protocol;
+mod token_api;

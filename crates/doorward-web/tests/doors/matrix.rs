@@ -1,6 +1,6 @@
 //! Every route with every method and every kind of caller, against the checked-in table `tests/matrix.txt`.
 
-use doorward_testkit::each_app;
+use doorward_testkit::each_app_with;
 use http::Method;
 use std::fmt::Write as _;
 
@@ -19,7 +19,7 @@ fn example_of(pattern: &str) -> String {
 
 #[tokio::test]
 async fn every_route_answers_every_kind_of_caller_as_the_table_says() {
-    each_app(async |app| {
+    each_app_with(crate::token_api::on, async |app| {
         app.person("alice").await;
         app.administrator("root").await;
         let client = app

@@ -4,20 +4,24 @@ pub(crate) mod app_auth;
 pub(crate) mod app_password;
 pub(crate) mod application;
 pub(crate) mod config;
+pub(crate) mod db;
 mod doctor;
 pub(crate) mod event;
 pub(crate) mod explain;
 pub(crate) mod grant;
 pub(crate) mod group;
+pub(crate) mod import;
 pub(crate) mod job;
 pub(crate) mod key;
 mod look_up;
+pub(crate) mod matrix;
 pub(crate) mod recover;
 pub(crate) mod scope;
 pub(crate) mod session;
 pub(crate) mod shell;
 pub(crate) mod site;
 mod snippet;
+pub(crate) mod token_api;
 pub(crate) mod user;
 mod version;
 mod view;
@@ -60,6 +64,10 @@ pub(crate) fn run(typed: Typed, out: Out) -> Result<ExitCode> {
         Command::Completions(what) => return shell::completions(&what, out).map(done),
         Command::Man(what) => return shell::man(&what, out).map(done),
         Command::Version => return version::run(out).map(done),
+        Command::Db(what) => {
+            log::start_quiet();
+            return in_runtime(db::run(&what, &given, out))?.map(done);
+        }
         Command::Doctor => {
             log::start_quiet();
             return in_runtime(doctor::run(&given, out))?;
@@ -79,6 +87,9 @@ pub(crate) fn run(typed: Typed, out: Out) -> Result<ExitCode> {
         Command::Grant(what) => grant::run(what, desk).await,
         Command::Event(what) => event::run(what, desk).await,
         Command::Job(what) => job::run(what, desk).await,
+        Command::Matrix(what) => matrix::run(what, desk).await,
+        Command::TokenApi(what) => token_api::run(what, desk).await,
+        Command::Import(what) => import::run(what, desk).await,
         Command::Explain(what) => explain::run(what, desk).await,
         Command::Recover(what) => recover::run(what, desk).await,
         other => Err(Failure::Fault(format!("{other:?} was not taken up"))),

@@ -124,6 +124,27 @@ impl Fetch for HttpFetch {
             call(self.client()?.post(url).form(form), LARGEST_POST_ANSWER).await
         })
     }
+
+    fn post_json<'a>(
+        &'a self,
+        url: &'a str,
+        bearer: Option<&'a str>,
+        body: &'a serde_json::Value,
+    ) -> Boxed<'a, Result<Fetched, FetchError>> {
+        Box::pin(async move {
+            let url = self.target(url)?;
+            let request = self
+                .client()?
+                .post(url)
+                .header("content-type", "application/json")
+                .body(body.to_string());
+            let request = match bearer {
+                Some(token) => request.bearer_auth(token),
+                None => request,
+            };
+            call(request, LARGEST_POST_ANSWER).await
+        })
+    }
 }
 
 /// Sends, and stops reading as soon as the body is longer than `limit` bytes.
@@ -248,6 +269,20 @@ mod tests {
         assert_eq!(fetched.status, 200);
         let asked = asked.await.unwrap();
         assert!(asked.contains("application/x-www-form-urlencoded"), "{asked}");
+    }
+
+    #[tokio::test]
+    async fn post_json_sends_json_and_the_token() {
+        provider();
+        let (port, asked) = answers(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}".to_vec()).await;
+        let fetch = HttpFetch::new(PrivateNetworks::Allow);
+        let url = format!("http://127.0.0.1:{port}/register");
+        let body = serde_json::json!({ "a": 1 });
+        let fetched = fetch.post_json(&url, Some("secret"), &body).await.unwrap();
+        assert_eq!(fetched.body, b"{}");
+        let asked = asked.await.unwrap().to_lowercase();
+        assert!(asked.contains("content-type: application/json"), "{asked}");
+        assert!(asked.contains("authorization: bearer secret"), "{asked}");
     }
 
     #[tokio::test]
