@@ -8,26 +8,30 @@ const FILE = path.join(import.meta.dirname, 'differences.json')
 /** Only told by one side when it matters: the other may always add these. */
 const OPTIONAL = new Set(['cache-control', 'pragma'])
 
-function leaves(value, at, out = new Map()) {
-  if (value && typeof value === 'object' && Object.keys(value).length) {
-    for (const [name, one] of Object.entries(value)) leaves(one, at ? `${at}.${name}` : name, out)
-  } else {
-    out.set(at, JSON.stringify(value))
+const isObject = (value) => value !== null && typeof value === 'object' && !Array.isArray(value)
+
+/** Pairs of leaves that differ; what one side has not at all is one leaf. Lists of one length are compared entry by entry. */
+function walk(one, other, at, out) {
+  const lists = Array.isArray(one) && Array.isArray(other) && one.length === other.length
+  if (lists || (isObject(one) && isObject(other))) {
+    for (const name of new Set([...Object.keys(one), ...Object.keys(other)])) walk(one[name], other[name], at ? `${at}.${name}` : name, out)
+    return out
   }
+  const [left, right] = [JSON.stringify(one), JSON.stringify(other)]
+  if (left !== right && !(one === undefined && OPTIONAL.has(at))) out.push({ field: at, wanted: left, got: right })
   return out
 }
 
-/** The differences of two masked entries as `{ field, wanted, got }`. */
+const outcome = ({ status, body }) => `${status}${body?.code ? ` ${body.code}` : body?.error ? ` ${body.error}` : ''}`
+
+/**
+ * The differences of two masked entries as `{ field, wanted, got }`. When the status differs, the rest differs with it: then only
+ * the status is one, and what ours sets beyond that.
+ */
 export function differences(wanted, got) {
-  const left = leaves(wanted, '')
-  const right = leaves(got, '')
-  const found = []
-  for (const field of new Set([...left.keys(), ...right.keys()])) {
-    const [one, other] = [left.get(field), right.get(field)]
-    if (one === other) continue
-    if (one === undefined && OPTIONAL.has(field)) continue
-    found.push({ field, wanted: one, got: other })
-  }
+  if (wanted.status === got.status) return walk(wanted, got, '', [])
+  const found = [{ field: 'status', wanted: outcome(wanted), got: outcome(got) }]
+  if (got.cookies) walk(wanted.cookies ?? {}, got.cookies, 'cookies', found)
   return found
 }
 
@@ -55,6 +59,11 @@ export class Known {
     const found = this.list.find(({ tests }) => Object.entries(tests).every(([name, test]) => !test || test.test(seen[name] ?? '')))
     if (found) found.used += 1
     return found
+  }
+
+  /** Entries for this version that matched nothing. */
+  stale(version) {
+    return this.list.filter(({ used, tests }) => used === 0 && (!tests.version || tests.version.test(version))).map(({ used, tests, ...entry }) => JSON.stringify(entry))
   }
 }
 

@@ -6,7 +6,7 @@ import { createHmac } from 'node:crypto'
 const DATE = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/
 const JWT = /^eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+$/
 const RANDOM = /^[\w+/=-]{20,}$/
-const SECRET_KEYS = /^(?:token|.*Token|key|secret|challenge|start|device_code|access_token|refresh_token|credentialID|publicKey|aaguid|x|kid|n|state|code|code_challenge|nonce|lastRequest)$/
+const SECRET_KEYS = /^(?:token|.*Token|key|secret|challenge|start|device_code|access_token|refresh_token|credentialID|publicKey|aaguid|x|kid|n|code_challenge|nonce|lastRequest)$/
 const ID_KEYS = /^(?:id|.*Id|.*_id|sub|jti|invitedBy)$/
 const PLAIN_IDS = new Set(['providerId', 'client_id', 'rpId', 'clientId'])
 

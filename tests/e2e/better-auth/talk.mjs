@@ -36,6 +36,7 @@ export class Scene {
   async exchange(about, url, { method, headers, body, jar, via }) {
     const cookie = jar?.header(url)
     const sent = { 'user-agent': AGENT, ...headers }
+    if (this.origin !== this.at.url && url.startsWith(this.at.url)) sent.host = new URL(this.origin).host
     if (cookie && !('cookie' in sent)) sent.cookie = cookie
     for (const [name, value] of Object.entries(sent)) if (value === undefined || value === null) delete sent[name]
     const answer = await send(url, { method, headers: sent, body })

@@ -28,7 +28,7 @@ add('users are administered', 'main', async (s) => {
   const { data } = await root.call('admin.createUser', { email: 'Cleo.Admin@example.org', name: 'Cleo', password: PASSWORD, role: 'user', data: { image: 'https://img.example.test/c.png' } })
   const userId = data?.user?.id ?? 'none'
   await root.call('admin.createUser', 'once more', { email: 'cleo.admin@example.org', name: 'Cleo', password: PASSWORD })
-  await root.call('admin.createUser', 'without password', { email: 'dora.admin@example.org', name: 'Dora' })
+  const { data: dora } = await root.call('admin.createUser', 'without password', { email: 'dora.admin@example.org', name: 'Dora' })
   await root.call('admin.createUser', 'odd address', { email: 'nobody', name: 'X', password: PASSWORD })
   await root.post('nothing', '/admin/create-user', {})
   const find = (about, query) => root.call('admin.listUsers', about, { query: { searchField: 'email', ...query } })
@@ -44,7 +44,6 @@ add('users are administered', 'main', async (s) => {
   await root.call('admin.updateUser', { userId, data: { name: 'Cleo Two' } })
   await root.call('admin.updateUser', 'nothing', { userId, data: {} })
   await root.call('admin.updateUser', 'a password', { userId, data: { password: 'x' } })
-  await root.call('admin.updateUser', 'an id', { userId, data: { id: 'x' } })
   await root.call('admin.updateUser', 'unknown', { userId: 'unknown', data: { name: 'X' } })
   await root.call('admin.setRole', { userId, role: 'admin' })
   await root.call('admin.setRole', 'two roles', { userId, role: ['user', 'admin'] })
@@ -73,6 +72,7 @@ add('users are administered', 'main', async (s) => {
   await root.call('admin.removeUser', { userId })
   await root.call('admin.removeUser', 'once more', { userId })
   await root.call('admin.removeUser', 'oneself', { userId: root.user?.id ?? 'none' })
+  await root.call('admin.updateUser', 'an id', { userId: dora?.user?.id ?? 'none', data: { id: 'chosen' } })
 })
 
 add('bans', 'main', async (s) => {

@@ -109,9 +109,9 @@ add('get-session', 'main', async (s) => {
 
 add('sessions grow old', 'main', async (s) => {
   const anna = await enter(s, 'anna.old')
-  await s.control('age', { token: anna.token, days: 0.5 })
+  await s.control('age', { email: anna.email, token: anna.token, days: 0.5 })
   await anna.get('half a day: not refreshed', '/get-session')
-  await s.control('age', { token: anna.token, days: 1 })
+  await s.control('age', { email: anna.email, token: anna.token, days: 1 })
   await anna.get('asked not to refresh', '/get-session?disableRefresh=true')
   await anna.get('refreshed', '/get-session')
   await anna.get('once more', '/get-session')
@@ -119,12 +119,12 @@ add('sessions grow old', 'main', async (s) => {
   await anna.call('unlinkAccount', 'not fresh', { providerId: 'authentik', accountId: 'x' })
   await anna.call('changePassword', 'not fresh', { currentPassword: PASSWORD, newPassword: OTHER_PASSWORD })
   await anna.call('passkey.addPasskey', 'not fresh')
-  await s.control('age', { token: anna.token, leaves: -5 })
+  await s.control('age', { email: anna.email, token: anna.token, leaves: -5 })
   await anna.get('run out', '/get-session')
   await anna.get('once more', '/get-session')
   const forgetful = s.browser()
   await forgetful.call('signIn.email', 'not remembered', { email: anna.email, password: OTHER_PASSWORD, rememberMe: false })
-  await s.control('age', { token: forgetful.token, days: 0.9 })
+  await s.control('age', { email: anna.email, token: forgetful.token, days: 0.9 })
   await forgetful.get('not remembered: never refreshed', '/get-session')
 }, ['age'])
 

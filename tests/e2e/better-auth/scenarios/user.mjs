@@ -46,7 +46,7 @@ add('delete-user', 'main', async (s) => {
   await bob.call('getSession')
   const old = await enter(s, 'old.delete')
   if (!s.can('age')) return
-  await s.control('age', { token: old.token, days: 1.5 })
+  await s.control('age', { email: old.email, token: old.token, days: 1.5 })
   await old.call('deleteUser', 'not fresh, without password')
   await old.call('deleteUser', 'not fresh, with password', { password: PASSWORD })
 })
