@@ -10,6 +10,9 @@ const SECRET_KEYS = /^(?:token|.*Token|key|secret|challenge|start|device_code|ac
 const ID_KEYS = /^(?:id|.*Id|.*_id|sub|jti|invitedBy)$/
 const PLAIN_IDS = new Set(['providerId', 'client_id', 'rpId', 'clientId'])
 
+/** Lists without an order of their own. */
+const UNORDERED = /^\/(?:list-sessions|list-accounts|multi-session\/list-device-sessions)/
+
 /** Names of a JWT's times are relative to now. */
 const TIMES = new Set(['iat', 'exp', 'nbf'])
 
@@ -18,23 +21,26 @@ export class Masks {
     this.secret = secret
     this.places = places
     this.names = new Map()
-    this.tokens = 0
+    this.calls = 0
   }
 
   name(value, name) {
     if (typeof value === 'string' && value.length >= 8 && !this.names.has(value)) this.names.set(value, name)
   }
 
-  /** What is compared of one exchange. */
-  entry({ response }) {
+  /** What is compared of one exchange. Tokens are named after the call that gave them. */
+  entry({ request, response }) {
     const now = Date.now()
+    this.calls += 1
     for (const line of response.cookies) this.#learnCookie(line)
     if (response.json && typeof response.json === 'object') this.#learn(response.json)
     const { headers } = response
     const type = (headers['content-type'] ?? '').split(';')[0].trim()
     const masked = { status: response.status }
     if (type && response.text !== '') masked.type = type
-    masked.body = response.json !== undefined ? this.value(response.json, '', now) : response.text === '' ? '' : `<${type || 'text'}>`
+    const body = response.json !== undefined ? this.value(response.json, '', now) : undefined
+    if (Array.isArray(body) && UNORDERED.test(request.path)) body.sort((one, other) => (JSON.stringify(one) < JSON.stringify(other) ? -1 : 1))
+    masked.body = body !== undefined ? body : response.text === '' ? '' : `<${type || 'text'}>`
     if (headers.location !== undefined) masked.location = this.string(headers.location)
     const cookies = {}
     for (const line of response.cookies) {
@@ -53,7 +59,7 @@ export class Masks {
     const cut = pair.indexOf('=')
     if (!/session_token$/.test(pair.slice(0, cut)) || pair.length === cut + 1) return
     const token = decode(pair.slice(cut + 1)).split('.').slice(0, -1).join('.')
-    if (token && !this.names.has(token)) this.name(token, `{token ${(this.tokens += 1)}}`)
+    if (token) this.name(token, `{token of ${this.calls}}`)
   }
 
   #learn(body) {
@@ -65,7 +71,6 @@ export class Masks {
       else if ('inviterId' in body) this.name(id, `{invitation ${body.email}}`)
       else if ('role' in body && 'organizationId' in body) this.name(id, `{member ${this.names.get(body.userId) ?? ''}}`)
       else if ('organizationId' in body && 'name' in body) this.name(id, `{team ${body.name}}`)
-      else if ('expiresAt' in body && 'token' in body) this.name(id, `{session ${this.names.get(body.token) ?? ''}}`)
       else if ('accountId' in body) this.name(id, `{account ${body.providerId}}`)
       else if ('credentialID' in body) this.name(id, `{passkey ${body.name}}`)
     }
@@ -84,6 +89,8 @@ export class Masks {
       return out
     }
     if (typeof value !== 'string') {
+      // Seconds may pass between the promise and the answer.
+      if (key === 'expires_in') return Math.ceil(value / 10) * 10
       if (typeof value === 'number' && value > 1.5e12) return moment(value, now)
       return value
     }

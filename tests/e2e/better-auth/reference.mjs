@@ -140,7 +140,7 @@ const CONTROLS = {
     const session = db.session.find((one) => one.token === token)
     if (!session) return false
     if (days) {
-      for (const field of ['createdAt', 'updatedAt', 'expiresAt']) session[field] = new Date(session[field].getTime() - days * DAY)
+      for (const field of ['createdAt', 'expiresAt']) session[field] = new Date(session[field].getTime() - days * DAY)
     }
     if (leaves !== undefined) session.expiresAt = new Date(Date.now() + leaves * 1000)
     return true

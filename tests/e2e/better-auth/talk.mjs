@@ -82,6 +82,7 @@ export class Scene {
     const letter = found && { link: link?.replace(this.publicBase, this.base), code, text: found.text, token: link && tokenOf(link) }
     if (!silent) {
       const seen = found ? `a letter with ${link?.startsWith(this.publicBase) ? this.masks.string(link) : 'no link of ours'} and ${code ? 'a code' : 'no code'}` : 'no letter'
+      this.masks.calls += 1
       this.records.push({ about: `mail to ${to}`, mail: found ?? null, masked: { mail: seen } })
     }
     return letter
@@ -207,10 +208,13 @@ export class Browser {
   /** Follows the answer of an authorize step: to the provider and back to the callback. Returns the callback's answer. */
   async through(start, { about = 'callback', keep } = {}) {
     const url = start?.data?.url ?? start?.url
-    if (!url) return undefined
-    const away = await send(url)
-    const back = away.headers.location
-    if (!back) return undefined
+    const back = url && (await send(url)).headers.location
+    if (!back) {
+      // Keeps the two recordings in step.
+      this.scene.masks.calls += 1
+      this.scene.records.push({ about, masked: { status: 'no way to a provider' } })
+      return undefined
+    }
     const target = new URL(back)
     if (keep) keep(target)
     // What the provider knows as our address is where we listen.

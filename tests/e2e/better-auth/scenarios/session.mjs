@@ -109,8 +109,8 @@ add('get-session', 'main', async (s) => {
 
 add('sessions grow old', 'main', async (s) => {
   const anna = await enter(s, 'anna.old')
-  await s.control('age', { email: anna.email, token: anna.token, days: 0.5 })
-  await anna.get('half a day: not refreshed', '/get-session')
+  await s.control('age', { email: anna.email, token: anna.token, days: 0.25 })
+  await anna.get('a quarter of a day: not refreshed', '/get-session')
   await s.control('age', { email: anna.email, token: anna.token, days: 1 })
   await anna.get('asked not to refresh', '/get-session?disableRefresh=true')
   await anna.get('refreshed', '/get-session')
