@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { engine, startDoorward } from '../lib/doorward.mjs'
 import { send } from '../lib/http.mjs'
 import { startMailbox } from './mailbox.mjs'
-import { PARTS, SECRET, TRUSTED } from './parts.mjs'
+import { PARTS, PLUGINS, SECRET, TRUSTED } from './parts.mjs'
 
 const DAY = 86_400_000
 const python = process.env.E2E_PYTHON ?? 'python3'
@@ -72,10 +72,12 @@ async function openDoor(door, part, idp) {
     'change-email': yes(!part.noChangeEmail),
     'delete-user': yes(!part.noDelete),
     'rate-limit': yes(part.rateLimit),
-    'multi-session': yes(!part.plugins),
+    'delete-by-mail': yes(part.deleteMail),
+    verification: yes(!part.noVerification),
   }
   const flags = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value])
   for (const origin of TRUSTED) flags.push('--trusted-origin', origin)
+  for (const plugin of part.plugins ?? PLUGINS) flags.push('--plugin', plugin)
   await door.cli('app-auth', 'set', 'app', ...flags, '--secret-stdin', { input: SECRET })
   if (part.plugins) return
   const issuer = ['--issuer', idp.issuer]

@@ -5,6 +5,12 @@ export const SECRET = 'doorward-test-secret-0123456789abcdef'
 export const APP = 'http://app.example.test:3000'
 export const TRUSTED = [APP, 'https://*.apps.example.test', 'myapp://']
 
+/** Everything of the contract's section 5 that is compared. */
+export const PLUGINS = [
+  ...['admin', 'api-key', 'bearer', 'device-authorization', 'email-otp', 'generic-oauth', 'jwt', 'magic-link', 'multi-session'],
+  ...['one-time-token', 'open-api', 'organization', 'passkey', 'two-factor', 'username'],
+]
+
 export const PARTS = {
   /** Everything on: passwords and every plugin of the contract. */
   main: {},
