@@ -63,6 +63,7 @@ fn application(number: u8, audience: Audience, sites: Vec<Site>) -> Arc<Applicat
         client: None,
         secrets: Vec::new(),
         sites,
+        app_auth: None,
         created_at: START,
         updated_at: START,
         deleted_at: None,

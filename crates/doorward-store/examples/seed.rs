@@ -181,6 +181,7 @@ impl People {
 fn user(id: UserId, number: u64, now: Timestamp) -> User {
     let username = format!("user{number:07}");
     User {
+        app: doorward_domain::app_auth::AppUser::default(),
         id,
         number: i64::try_from(number).unwrap_or(i64::MAX),
         uid: format!("seed-{number:016x}"),
@@ -201,6 +202,7 @@ fn user(id: UserId, number: u64, now: Timestamp) -> User {
 
 fn session(dice: &mut Dice, user: UserId, now: Timestamp) -> Session {
     Session {
+        app: None,
         id: dice.id(now),
         user_id: user,
         authentication: Authentication {
@@ -242,6 +244,7 @@ async fn application(store: &Store, dice: &mut Dice, now: Timestamp) -> Outcome<
         return Ok(application.id);
     }
     let application = Application {
+        app_auth: None,
         id: dice.id(now),
         slug: "seed".to_owned(),
         name: "Seed".to_owned(),
