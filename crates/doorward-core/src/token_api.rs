@@ -362,7 +362,8 @@ impl Doorward {
     async fn shown(&self, person: &Person) -> Result<Map<String, Value>, Error> {
         let user = &person.user;
         let roles = rules::roles(person, &self.directory_now().groups);
-        let avatar = user.attributes.get("avatar_url").filter(|url| url.is_string());
+        let avatar = user.attributes.get("avatar_url").and_then(Value::as_str);
+        let avatar = avatar.or(user.app.image.as_deref());
         let matrix = self.matrix_name(user.id).await?;
         let shown = json!({
             "id": user.id, "email": email_of(user), "display_name": user.name, "avatar_url": avatar, "roles": roles,

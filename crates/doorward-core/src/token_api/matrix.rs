@@ -449,13 +449,19 @@ impl Doorward {
     /// The full name of a person's account, when it is there.
     pub(super) async fn matrix_name(&self, user: UserId) -> Result<Option<String>> {
         let now = self.monotonic_micros();
-        if let Ok(names) = self.inner.token_api.matrix_names.lock()
-            && let Some((name, at)) = names.get(&user)
+        let known = self.inner.token_api.matrix_names.lock();
+        let known = known.ok().and_then(|names| names.get(&user).cloned());
+        if let Some((name, at)) = &known
             && (name.is_some() || now.saturating_sub(*at) < LOOK_AGAIN)
         {
             return Ok(name.clone());
         }
-        let account = self.store()?.read().matrix_account(user).await?;
+        let account = match (self.store(), known) {
+            (Ok(store), _) => store.read().matrix_account(user).await?,
+            // While the database is away, what was known is good enough.
+            (Err(_), Some((name, _))) => return Ok(name),
+            (Err(error), None) => return Err(error),
+        };
         let name = account.and_then(|account| account.matrix_user_id);
         if let Ok(mut names) = self.inner.token_api.matrix_names.lock() {
             if names.len() >= MOST_NAMES {
