@@ -42,15 +42,15 @@ export function title({ about, via, request }) {
 }
 
 /**
- * The known differences: `{ scenario?, call?, field, version?, wanted?, got?, reason }`, each a pattern on the whole text. A
- * difference on a fault of the server is never known.
+ * The known differences: `{ scenario?, call?, field, version?, wanted?, got?, change?, reason }`, each a pattern on the whole text;
+ * `change` is one on `wanted -> got`. A difference on a fault of the server is never known.
  */
 export class Known {
   constructor(list = JSON.parse(fs.readFileSync(FILE, 'utf8'))) {
     const pattern = (text) => (text === undefined ? undefined : new RegExp(`^(?:${text})$`, 's'))
     this.list = list.map((one) => {
       if (!one.reason || !one.field) throw new Error(`differences.json: an entry needs a field and a reason: ${JSON.stringify(one)}`)
-      const tests = Object.fromEntries(['scenario', 'call', 'field', 'version', 'wanted', 'got'].map((name) => [name, pattern(one[name])]))
+      const tests = Object.fromEntries(['scenario', 'call', 'field', 'version', 'wanted', 'got', 'change'].map((name) => [name, pattern(one[name])]))
       return { ...one, tests, used: 0 }
     })
   }
@@ -86,7 +86,7 @@ export function judge({ scenario, version, wanted, got, known, faults = false })
     if (status >= 500 && !faults) wrong.push(`${index + 1}. ${call}: a fault of the server\n${shown(other)}`)
     if (other.failure) wrong.push(`${index + 1}. ${call}: ${other.failure.stack ?? other.failure}`)
     const open = differences(one.masked, other.masked).filter((seen) => {
-      const meant = status < 500 && known?.find({ scenario, call, version, ...seen })
+      const meant = status < 500 && known?.find({ scenario, call, version, change: `${seen.wanted ?? ''} -> ${seen.got ?? ''}`, ...seen })
       if (meant) accepted += 1
       return !meant
     })

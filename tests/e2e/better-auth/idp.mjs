@@ -13,7 +13,10 @@ export async function startIdp() {
   const codes = new Map()
   const tokens = new Map()
   const idp = {
-    /** Who signs in next, with what goes wrong: `{ sub, email, email_verified, name, error, noIdToken, badNonce, badCode }`. */
+    /**
+     * Who signs in next, with what goes wrong: `{ sub, email, email_verified, name, error, noIdToken, badNonce, badCode,
+     * expiresIn, … }`.
+     */
     next: {},
     seen: [],
   }
@@ -80,7 +83,7 @@ export async function startIdp() {
       if (form.get('grant_type') === 'refresh_token') {
         const held = tokens.get(form.get('refresh_token'))
         if (!held) return json(400, { error: 'invalid_grant' })
-        return json(200, await issue(held))
+        return json(200, await issue({ ...held, person: { ...held.person, expiresIn: undefined } }))
       }
       const given = codes.get(form.get('code'))
       codes.delete(form.get('code'))
@@ -107,7 +110,7 @@ export async function startIdp() {
     const refresh = randomBytes(24).toString('hex')
     tokens.set(access, given)
     tokens.set(refresh, given)
-    const set = { access_token: access, token_type: 'Bearer', expires_in: 600, scope: query.scope }
+    const set = { access_token: access, token_type: 'Bearer', expires_in: person.expiresIn ?? 600, scope: query.scope }
     if (!person.noRefresh) set.refresh_token = refresh
     if (!plain && !person.noIdToken) {
       const claims = { ...claimsOf(person), ...(query.nonce ? { nonce: person.badNonce ? 'another' : query.nonce } : {}) }

@@ -136,7 +136,7 @@ export class Masks {
     if (cut < 0) return '<unsigned>'
     const content = value.slice(0, cut)
     const good = createHmac('sha256', this.secret).update(content).digest('base64') === value.slice(cut + 1)
-    const shown = this.names.get(content) ?? (/^[\w-]{13,}$/.test(content) ? `<random ${content.length}>` : content.length > 12 ? '<text>' : content)
+    const shown = this.names.get(content) ?? (content.length > 12 ? '<random>' : content)
     return good ? `signed ${shown}` : `WRONGLY SIGNED ${shown}`
   }
 

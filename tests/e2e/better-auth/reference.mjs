@@ -124,15 +124,9 @@ const DAY = 86_400_000
 const CONTROLS = {
   mails: ({ mails }) => mails.splice(0),
   errors: ({ errors }) => errors.splice(0),
-  dump: ({ db }, { model }) => db[model],
   role({ db }, { email, role }) {
     const user = db.user.find((one) => one.email === email)
     if (user) user.role = role
-    return Boolean(user)
-  },
-  verify({ db }, { email }) {
-    const user = db.user.find((one) => one.email === email)
-    if (user) user.emailVerified = true
     return Boolean(user)
   },
   /** A session that began and was refreshed `days` ago, or ends `leaves` seconds from now. */
@@ -150,11 +144,6 @@ const CONTROLS = {
     for (const row of [...db.verification, ...db.deviceCode, ...db.invitation, ...db.apikey]) {
       if (row.expiresAt) row.expiresAt = new Date(Date.now() - 1000)
     }
-    return true
-  },
-  /** Provider tokens that have run out. */
-  expireAccounts({ db }) {
-    for (const row of db.account) if (row.accessTokenExpiresAt) row.accessTokenExpiresAt = new Date(Date.now() - 1000)
     return true
   },
 }

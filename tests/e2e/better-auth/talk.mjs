@@ -62,7 +62,7 @@ export class Scene {
   }
 
   /** The newest letter to somebody, or undefined when none comes within `wait` milliseconds. Recorded either way. */
-  async mail(to, { wait = 1500, silent = false } = {}) {
+  async mail(to, { wait = 5000, silent = false } = {}) {
     const until = Date.now() + wait
     let found
     for (;;) {

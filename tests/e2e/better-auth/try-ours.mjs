@@ -12,7 +12,7 @@ const wantedOnes = scenarios.filter(({ name }) => !only || name.includes(only))
 const parts = [...new Set(wantedOnes.map(({ part }) => part))]
 const packages = await import(`./${version}/packages.mjs`)
 const idp = await startIdp()
-const [reference, ours] = [await startReference(version, { idp, parts }), await startOurs({ idp, parts })]
+const [reference, ours] = [await startReference(version, { idp, parts }), await startOurs({ idp, version, parts })]
 const known = new Known()
 let calls = 0
 let wrong = 0

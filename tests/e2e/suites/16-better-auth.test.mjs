@@ -34,7 +34,7 @@ for (const [version, number] of Object.entries(VERSIONS)) {
       packages = await import(`../better-auth/${version}/packages.mjs`)
       idp = await startIdp()
       reference = await startReference(version, { idp })
-      ours = await startOurs({ idp })
+      ours = await startOurs({ idp, version })
     })
     after(async () => {
       await ours?.stop()
