@@ -505,6 +505,8 @@ impl Doorward {
             }
             Target::App(entry) => {
                 self.may_enter_app(person, entry.application, now)?;
+                self.note_person(tx, entry.application.id, person.user.id, now)
+                    .await?;
                 let text = self.random_name::<32>();
                 let digest = app_digest(entry.application.id, &text);
                 let app = AppSession {

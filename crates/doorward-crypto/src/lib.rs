@@ -6,6 +6,7 @@
 //! * [`seal`]: authenticated encryption with the keyring that lives outside the database.
 //! * [`signed`]: values signed with an app's secret, one-time passwords.
 //! * [`token`]: opaque tokens, their digests, the codes that people type.
+//! * [`webauthn`]: what authenticators say.
 //! * [`jose`]: signing keys, JSON Web Keys, compact JWS (RFC 7515, 7517, 7518, 7519, 7638, 8037).
 //!
 //! What must not: SQL, HTTP, files, sockets, the clock. Randomness comes in as an argument; the only exception is
@@ -17,3 +18,4 @@ pub mod password;
 pub mod seal;
 pub mod signed;
 pub mod token;
+pub mod webauthn;

@@ -1,13 +1,15 @@
 //! What the doors of apps keep: accounts at other providers, one-time proofs, records.
 
 use doorward_domain::app_auth::Account;
+use doorward_domain::user::User;
 use doorward_domain::{AccountId, AppRecordId, ApplicationId, Timestamp, UserId};
 use serde_json::Value as Json;
 
 use crate::conn::{Conn, Tx};
 use crate::error::{Error, Result};
-use crate::fields::Fields;
+use crate::fields::{Fields, user_columns};
 use crate::sql::{Row, sql};
+use crate::users::user_of;
 
 macro_rules! account_columns {
     () => {
@@ -123,6 +125,32 @@ pub(crate) const RECORD_OF: &str = concat!(
     record_columns!(),
     "WHERE r.user_id = $1 AND r.kind = $2 ORDER BY r.id LIMIT 1"
 );
+pub(crate) const RECORDS_BEGIN: &str = concat!(
+    "SELECT ",
+    record_columns!(),
+    "WHERE r.application_id = $1 AND r.kind = $2 AND r.name_key >= $3 AND r.name_key < $4 ORDER BY r.name_key LIMIT 1000"
+);
+macro_rules! record_people {
+    () => {
+        "r.id AS r_id, r.application_id AS r_application_id, r.kind AS r_kind, r.parent_id AS r_parent_id, r.user_id AS r_user_id, \
+         r.name_key AS r_name_key, r.content AS r_content, r.created_at AS r_created_at, r.updated_at AS r_updated_at, \
+         r.version AS r_version FROM app_records AS r JOIN users AS u ON u.id = r.user_id "
+    };
+}
+pub(crate) const PEOPLE_WITHIN: &str = concat!(
+    "SELECT ",
+    user_columns!(),
+    ", ",
+    record_people!(),
+    "WHERE r.parent_id = $1 AND r.kind = $2 AND u.deleted_at IS NULL ORDER BY r.id LIMIT 1000"
+);
+pub(crate) const PEOPLE_NAMED: &str = concat!(
+    "SELECT ",
+    user_columns!(),
+    ", ",
+    record_people!(),
+    "WHERE r.application_id = $1 AND r.kind = $2 AND r.name_key > $3 AND u.deleted_at IS NULL ORDER BY r.name_key LIMIT 1000"
+);
 
 fn record_of(row: &Row) -> Result<AppRecord> {
     let fields = Fields::new(row, "app_records", "r", "r_id");
@@ -215,6 +243,54 @@ impl Conn {
     pub async fn app_records_within(&self, parent: AppRecordId, kind: &str) -> Result<Vec<AppRecord>> {
         let rows = self.all(sql(RECORDS_WITHIN).bind(parent).bind(kind)).await?;
         rows.iter().map(record_of).collect()
+    }
+
+    /// The records of a kind whose names begin like this, at most 1,000. The next letter after the beginning has to sort before
+    /// `~`. 1 query.
+    ///
+    /// # Errors
+    /// See [`Conn::account`].
+    pub async fn app_records_begin(
+        &self,
+        application: ApplicationId,
+        kind: &str,
+        beginning: &str,
+    ) -> Result<Vec<AppRecord>> {
+        let query = sql(RECORDS_BEGIN)
+            .bind(application)
+            .bind(kind)
+            .bind(beginning)
+            .bind(format!("{beginning}~").as_str());
+        let rows = self.all(query).await?;
+        rows.iter().map(record_of).collect()
+    }
+
+    /// The records of a kind within another with their living people, at most 1,000. 1 query.
+    ///
+    /// # Errors
+    /// See [`Conn::account`].
+    pub async fn app_people_within(&self, parent: AppRecordId, kind: &str) -> Result<Vec<(AppRecord, User)>> {
+        let rows = self.all(sql(PEOPLE_WITHIN).bind(parent).bind(kind)).await?;
+        rows.iter()
+            .map(|row| Ok((record_of(row)?, user_of(row)?)))
+            .collect()
+    }
+
+    /// The records of a kind in an app with their living people, by name after `after`, at most 1,000. 1 query.
+    ///
+    /// # Errors
+    /// See [`Conn::account`].
+    pub async fn app_people_named(
+        &self,
+        application: ApplicationId,
+        kind: &str,
+        after: &str,
+    ) -> Result<Vec<(AppRecord, User)>> {
+        let query = sql(PEOPLE_NAMED).bind(application).bind(kind).bind(after);
+        let rows = self.all(query).await?;
+        rows.iter()
+            .map(|row| Ok((record_of(row)?, user_of(row)?)))
+            .collect()
     }
 
     /// The records of a kind of a person in an app, at most 1,000. 1 query.
@@ -373,6 +449,35 @@ impl Tx {
         .bind(record.version);
         self.run(query).await?;
         Ok(())
+    }
+
+    /// Adds a record unless its name is taken; false when it is. 1 query.
+    ///
+    /// # Errors
+    /// See [`Conn::account`].
+    pub async fn add_app_record_once(&self, record: &AppRecord) -> Result<bool> {
+        let query = sql("INSERT INTO app_records(id, application_id, kind, parent_id, user_id, name_key, content, created_at, \
+             updated_at, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING")
+        .bind(record.id)
+        .bind(record.application)
+        .bind(&record.kind)
+        .bind(record.parent)
+        .bind(record.user)
+        .bind(record.name.as_deref())
+        .bind(record.content.clone())
+        .bind(record.created_at)
+        .bind(record.updated_at)
+        .bind(record.version);
+        Ok(self.run(query).await? > 0)
+    }
+
+    /// Makes transactions about one record wait for each other; false when it is gone. 1 query.
+    ///
+    /// # Errors
+    /// See [`Conn::account`].
+    pub async fn lock_app_record(&self, id: AppRecordId) -> Result<bool> {
+        let query = sql("UPDATE app_records SET version = version WHERE id = $1");
+        Ok(self.run(query.bind(id)).await? > 0)
     }
 
     /// Saves content and name of a record that nobody changed since it was read. 1 query.

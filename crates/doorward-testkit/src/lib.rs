@@ -10,6 +10,7 @@
 )]
 
 mod app;
+mod authenticator;
 mod browser;
 mod client;
 mod clock;
@@ -17,6 +18,7 @@ mod entropy;
 mod fetch;
 
 pub use app::{App, PASSWORD, PUBLIC_URL, each_app};
+pub use authenticator::Authenticator;
 pub use browser::Browser;
 pub use client::{Asked, Client, Tokens, back, location, refusal};
 pub use clock::{ManualClock, START};

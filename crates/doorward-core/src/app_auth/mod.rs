@@ -4,7 +4,11 @@
 //! Lives here: what such a door does. Must not live here: how it is spoken (status, JSON, cookies: `doorward-web`).
 
 pub mod accounts;
+pub mod administration;
+pub mod api_keys;
 pub mod mail;
+pub mod organizations;
+pub mod passkeys;
 pub mod people;
 pub mod proofs;
 pub(crate) mod providers;

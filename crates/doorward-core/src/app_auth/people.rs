@@ -141,6 +141,7 @@ impl Doorward {
                 Error::Invalid(_) => AppError::Code("USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL"),
                 _ => AppError::Core(error),
             })?;
+        self.note_person(tx, door.application.id, user.id, now).await?;
         let tree = GroupTree::new(tx.groups(false).await?);
         let groups: Vec<_> = door
             .settings()

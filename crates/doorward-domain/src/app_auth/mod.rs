@@ -5,6 +5,7 @@
 
 pub mod origin;
 pub mod rate;
+pub mod roles;
 
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};

@@ -11,6 +11,7 @@ mod device;
 mod email;
 mod fail;
 mod open_api;
+mod plugins;
 mod reset;
 mod session;
 mod small;
@@ -396,13 +397,21 @@ fn is_known(method: &Method, path: &str) -> bool {
     };
     CALLS
         .iter()
+        .chain(plugins::CALLS)
         .any(|(of, pattern)| *of == method.as_str() && fits(pattern))
+}
+
+fn is_plugin(path: &str) -> bool {
+    ["/organization/", "/admin/", "/api-key/", "/passkey/"]
+        .iter()
+        .any(|prefix| path.starts_with(prefix))
 }
 
 async fn route(call: &mut Call) -> Answered {
     let path = call.path.clone();
     let get = call.method == Method::GET;
     match (get, path.as_str()) {
+        _ if is_plugin(&path) => plugins::route(call, &path).await,
         (true, "/ok") => Ok(Answer::Json(json!({ "ok": true }))),
         (true, "/error") => Ok(error_page(call)),
         (false, "/sign-up/email" | "/sign-up") => email::sign_up(call).await,

@@ -8,6 +8,9 @@
 )]
 
 mod app_auth;
+mod app_auth_admin;
+mod app_auth_keys;
+mod app_auth_plugins;
 mod app_passwords;
 mod dpop;
 mod endings;
