@@ -187,8 +187,7 @@ impl Doorward {
         door: &Door,
         visit: &Visit,
         new: &Newcomer,
-        password: Option<&str>,
-        role: &str,
+        (password, role): (Option<&str>, &str),
         origin: &Origin,
     ) -> AppResult<User> {
         let hash = match password {

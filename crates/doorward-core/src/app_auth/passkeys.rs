@@ -87,6 +87,10 @@ pub struct BrowserAnswer<'a> {
     pub data: &'a str,
     /// Signature, of a sign-in.
     pub signature: &'a str,
+    /// What the person calls a new key.
+    pub name: Option<&'a str>,
+    /// How the authenticator of a new key is reached.
+    pub transports: &'a [String],
 }
 
 fn passkey_of(record: &AppRecord) -> Option<Passkey> {
@@ -202,7 +206,6 @@ impl Doorward {
         visit: &Visit,
         secret: &str,
         answer: BrowserAnswer<'_>,
-        (name, transports): (Option<&str>, &[String]),
         origin: &Origin,
     ) -> AppResult<Passkey> {
         let (challenge, begun_by) = self.use_challenge(door, secret, Ceremony::Register).await?;
@@ -239,13 +242,14 @@ impl Doorward {
                     .bytes()
                     .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         };
-        let transports: Vec<&str> = transports
+        let transports: Vec<&str> = answer
+            .transports
             .iter()
             .filter(plain)
             .take(8)
             .map(String::as_str)
             .collect();
-        let name = name.map(|name| clean(name, 100)).or(challenge.name);
+        let name = answer.name.map(|name| clean(name, 100)).or(challenge.name);
         let key = Passkey {
             id: record.id,
             user,

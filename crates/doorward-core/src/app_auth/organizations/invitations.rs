@@ -248,7 +248,7 @@ impl Doorward {
                 return Err(AppError::Code("ORGANIZATION_MEMBERSHIP_LIMIT_REACHED"));
             }
             member = Some(
-                self.put_member(&tx, door, organization, user.id, &invitation.role, now)
+                self.put_member(&tx, door, organization, user.id, &invitation.role)
                     .await?,
             );
             if let Some(wanted) = &invitation.team

@@ -102,9 +102,8 @@ impl Doorward {
         organization: AppRecordId,
         user: UserId,
         role: &str,
-        now: Timestamp,
     ) -> AppResult<Member> {
-        let mut record = self.app_record(door, MEMBER, now);
+        let mut record = self.app_record(door, MEMBER, self.now());
         record.parent = Some(organization);
         record.user = Some(user);
         record.name = Some(name_key(organization, user));
@@ -164,8 +163,7 @@ impl Doorward {
         &self,
         door: &Door,
         visit: &Visit,
-        organization: &str,
-        member: &str,
+        (organization, member): (&str, &str),
         wanted: &[String],
         origin: &Origin,
     ) -> AppResult<Member> {
@@ -233,7 +231,7 @@ impl Doorward {
         if !roles::may(&caller.role, "member", "delete") {
             return Err(AppError::Code("YOU_ARE_NOT_ALLOWED_TO_DELETE_THIS_MEMBER"));
         }
-        self.drop_member(&tx, door, &caller, &target, "member removed", origin)
+        self.drop_member(&tx, door, (&caller, &target), "member removed", origin)
             .await?;
         tx.commit().await?;
         self.app_leave_sessions(door, target.user, Some(id), None).await?;
@@ -256,7 +254,7 @@ impl Doorward {
         if caller.is_owner() && owners(&tx, id).await? <= 1 {
             return Err(ONLY_OWNER);
         }
-        self.drop_member(&tx, door, &caller, &caller, "member left", origin)
+        self.drop_member(&tx, door, (&caller, &caller), "member left", origin)
             .await?;
         tx.commit().await?;
         self.app_leave_sessions(door, caller.user, Some(id), None).await?;
@@ -268,8 +266,7 @@ impl Doorward {
         &self,
         tx: &Tx,
         door: &Door,
-        caller: &Member,
-        target: &Member,
+        (caller, target): (&Member, &Member),
         what: &str,
         origin: &Origin,
     ) -> AppResult<()> {

@@ -233,10 +233,8 @@ impl Doorward {
             doorward_store::Error::Conflict { .. } => AppError::Code("ORGANIZATION_ALREADY_EXISTS"),
             error => error.into(),
         })?;
-        let member = self
-            .put_member(&tx, door, record.id, user, roles::OWNER, now)
-            .await?;
-        let team = self.put_team(&tx, door, record.id, &name, true, now).await?;
+        let member = self.put_member(&tx, door, record.id, user, roles::OWNER).await?;
+        let team = self.put_team(&tx, door, record.id, &name, true).await?;
         self.put_team_member(&tx, door, team.id, user, now).await?;
         let details = json!({ "what": "organization created", "organization": record.id.to_string() });
         self.note_in_app(&tx, door, user, details, origin).await?;

@@ -103,9 +103,8 @@ impl Doorward {
         organization: AppRecordId,
         name: &str,
         first: bool,
-        now: Timestamp,
     ) -> AppResult<Team> {
-        let mut record = self.app_record(door, TEAM, now);
+        let mut record = self.app_record(door, TEAM, self.now());
         record.parent = Some(organization);
         record.content = json!({ "name": name, "first": first });
         tx.add_app_record(&record).await?;
@@ -155,9 +154,7 @@ impl Doorward {
         if all_in(&tx, id).await?.len() >= MOST {
             return Err(AppError::Code("YOU_HAVE_REACHED_THE_MAXIMUM_NUMBER_OF_TEAMS"));
         }
-        let team = self
-            .put_team(&tx, door, id, &clean(name, 200), false, self.now())
-            .await?;
+        let team = self.put_team(&tx, door, id, &clean(name, 200), false).await?;
         let details =
             json!({ "what": "team created", "organization": id.to_string(), "team": team.id.to_string() });
         self.note_in_app(&tx, door, caller.user, details, origin).await?;

@@ -191,7 +191,7 @@ async fn create(call: &mut Call) -> Answered {
     };
     let made = call
         .doorward
-        .app_make_person(&call.door, &caller.visit, &new, password, &role, &call.origin)
+        .app_make_person(&call.door, &caller.visit, &new, (password, &role), &call.origin)
         .await;
     let made = made.map_err(|error| match told(error) {
         fail if fail.code_text() == Some("USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL") => {

@@ -495,7 +495,7 @@ async fn update_role(call: &mut Call) -> Answered {
     let id = named(id, &caller, "NO_ACTIVE_ORGANIZATION")?;
     let changed = call
         .doorward
-        .app_change_member(&call.door, &caller.visit, &id, whom, &roles, &call.origin)
+        .app_change_member(&call.door, &caller.visit, (&id, whom), &roles, &call.origin)
         .await
         .map_err(told)?;
     Ok(Answer::Json(member(&changed)))

@@ -148,6 +148,8 @@ fn answer(body: Option<&Value>) -> BrowserAnswer<'_> {
         attestation: text("attestationObject"),
         data: text("authenticatorData"),
         signature: text("signature"),
+        name: None,
+        transports: &[],
     }
 }
 
@@ -181,8 +183,11 @@ async fn register(call: &mut Call) -> Answered {
             &call.door,
             &caller.visit,
             &secret,
-            answer(body.as_ref()),
-            (name, &transports),
+            BrowserAnswer {
+                name,
+                transports: &transports,
+                ..answer(body.as_ref())
+            },
             &call.origin,
         )
         .await
