@@ -7,10 +7,12 @@ use serde_json::json;
 use doorward_domain::access::Person;
 use doorward_domain::user::User;
 use doorward_domain::{AppRecordId, Lifetime, Timestamp, UserId};
+use doorward_oidc::params::Params;
 use doorward_store::AppRecord;
 
 use super::organizations::{maybe_text, record_in, text, time};
 use crate::app_auth::{AppError, AppResult, Door};
+use crate::error::Error;
 use crate::sessions::Visit;
 use crate::{Doorward, Origin};
 
@@ -295,6 +297,28 @@ impl Doorward {
         self.note_in_app(&tx, door, user, details, origin).await?;
         tx.commit().await?;
         Ok(())
+    }
+
+    /// Does a caller prove to be the app itself, with its client id and secret (RFC 6749 section 2.3.1)?
+    ///
+    /// # Errors
+    /// `Fault` when the database is away.
+    pub async fn app_is_itself(&self, door: &Door, authorization: &str, origin: &Origin) -> AppResult<bool> {
+        let basic = authorization
+            .split_once(' ')
+            .is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"));
+        if !basic {
+            return Ok(false);
+        }
+        let nothing = Params::from_pairs(std::iter::empty::<(&str, &str)>());
+        match self
+            .authenticate_client(Some(authorization), &nothing, origin)
+            .await
+        {
+            Ok(application) => Ok(application.id == door.application.id),
+            Err(Error::Fault(fault)) => Err(Error::Fault(fault).into()),
+            Err(_) => Ok(false),
+        }
     }
 
     /// What a key stands for, when it counts and its person may enter the app; counts the check.

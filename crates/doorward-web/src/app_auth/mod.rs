@@ -158,6 +158,7 @@ async fn run(call: &mut Call, app: &App, request: Request) -> Answered {
     }
     read_body(call, app, request).await?;
     call.check_places()?;
+    plugins::refuse_keys_for_others(call).await?;
     route(call).await
 }
 

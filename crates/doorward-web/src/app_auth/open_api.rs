@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::call::Call;
-use super::{Answer, CALLS, escape_html, plugin_of};
+use super::{Answer, CALLS, escape_html, plugin_of, plugins};
 
 /// Calls that are on, with their paths as OpenAPI writes them.
 fn calls(call: &Call) -> Vec<(&'static str, String, &'static str)> {
@@ -12,6 +12,7 @@ fn calls(call: &Call) -> Vec<(&'static str, String, &'static str)> {
     let on = |path: &str| plugin_of(path).is_none_or(|plugin| settings.has(plugin));
     CALLS
         .iter()
+        .chain(plugins::CALLS)
         .filter(|(_, path)| on(path))
         .map(|(method, path)| {
             let shown = match path.strip_suffix('/') {

@@ -10,7 +10,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::app_auth::{browser, get, open, post};
-use crate::app_auth_plugins::{id_of, ok, prove, says, see, somebody, told};
+use crate::app_auth_plugins::{all, id_of, ok, prove, says, see, somebody, told};
 use crate::http_client::Client;
 
 pub(crate) fn door(app: &App) -> Door {
@@ -64,7 +64,7 @@ fn anything(user: &str) -> Value {
 #[tokio::test]
 async fn section_5_7_nobody_but_an_administrator_administers() {
     each_app(async |app| {
-        open(&app, DoorChange::default()).await;
+        open(&app, all()).await;
         let (mut bob, bob_id) = somebody(&app, "bob").await;
         let mut nobody = browser(&app);
         for (path, code) in POSTS {
@@ -121,7 +121,7 @@ async fn section_5_7_nobody_but_an_administrator_administers() {
 #[tokio::test]
 async fn section_5_7_people_are_made_listed_and_changed() {
     each_app(async |app| {
-        open(&app, DoorChange::default()).await;
+        open(&app, all()).await;
         let (mut root, _) = admin(&app, "root").await;
         // Somebody of Doorward who was never here is not listed.
         app.person("stranger").await;
@@ -388,7 +388,7 @@ async fn section_5_7_people_are_made_listed_and_changed() {
 #[tokio::test]
 async fn an_apps_administrator_takes_over_no_account_that_matters_elsewhere() {
     each_app(async |app| {
-        let shop = open(&app, DoorChange::default()).await;
+        let shop = open(&app, all()).await;
         let (mut mallory, _) = admin(&app, "mallory").await;
         // 1: an administrator of Doorward who uses the app; 2: the same, whose account was made in the app.
         app.administrator("boss").await;
@@ -504,7 +504,7 @@ async fn an_apps_administrator_takes_over_no_account_that_matters_elsewhere() {
 #[tokio::test]
 async fn section_5_7_who_is_banned_is_out_at_once_and_comes_back_later() {
     each_app(async |app| {
-        open(&app, DoorChange::default()).await;
+        open(&app, all()).await;
         let (mut root, root_id) = admin(&app, "root").await;
         let (mut bob, bob_id) = somebody(&app, "bob").await;
         let mut phone = browser(&app);
@@ -574,7 +574,7 @@ async fn section_5_7_who_is_banned_is_out_at_once_and_comes_back_later() {
 #[tokio::test]
 async fn section_5_7_an_administrator_is_somebody_else_for_an_hour() {
     each_app(async |app| {
-        open(&app, DoorChange::default()).await;
+        open(&app, all()).await;
         let (mut root, root_id) = admin(&app, "root").await;
         let (_, other_id) = admin(&app, "other").await;
         let (mut bob, bob_id) = somebody(&app, "bob").await;
@@ -629,15 +629,20 @@ async fn section_5_7_an_administrator_is_somebody_else_for_an_hour() {
         );
         give_role(&app, &bob_id, "user").await;
         // Nothing that stays is made in somebody's name.
-        for path in ["/passkey/generate-register-options"] {
-            assert_eq!(get(&mut root, path).await.status, StatusCode::FORBIDDEN);
+        let register = get(&mut root, "/passkey/generate-register-options").await;
+        assert_eq!(told(&register), says(403, "FORBIDDEN"));
+        for (path, body) in [
+            ("/api-key/create", json!({ "name": "x" })),
+            ("/change-email", json!({ "newEmail": "mallory@example.org" })),
+            ("/delete-user", json!({})),
+            ("/get-access-token", json!({ "providerId": "x" })),
+        ] {
+            assert_eq!(
+                told(&post(&mut root, path, body).await),
+                says(403, "FORBIDDEN"),
+                "{path}"
+            );
         }
-        assert_eq!(
-            post(&mut root, "/api-key/create", json!({ "name": "x" }))
-                .await
-                .status,
-            StatusCode::FORBIDDEN
-        );
         let back = post(&mut root, "/admin/stop-impersonating", json!({})).await;
         assert_eq!(back.json()["user"]["id"], root_id.as_str(), "{}", back.body);
         assert_eq!(
@@ -674,7 +679,7 @@ async fn section_5_7_an_administrator_is_somebody_else_for_an_hour() {
 #[tokio::test]
 async fn a_cookie_of_somebody_elses_session_does_not_make_an_administrator() {
     each_app(async |app| {
-        open(&app, DoorChange::default()).await;
+        open(&app, all()).await;
         let (mut root, _) = admin(&app, "root").await;
         let (_, bob_id) = somebody(&app, "bob").await;
         let (mut eve, _) = somebody(&app, "eve").await;

@@ -1,14 +1,18 @@
 //! Keys of an app's people: for programs, and passkeys. Each test is named after what it shows; numbers are of the contract.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use doorward_core::admin::applications::ApplicationChange;
 use doorward_core::app_auth::settings::DoorChange;
 use doorward_domain::Lifetime;
+use doorward_domain::client::ClientKind;
 use doorward_testkit::{App, Authenticator, PASSWORD, each_app};
 use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::app_auth::{browser, get, open, post};
 use crate::app_auth_admin::{admin, door};
-use crate::app_auth_plugins::{id_of, ok, says, see, somebody, told};
+use crate::app_auth_plugins::{all, id_of, ok, says, see, somebody, told};
 use crate::http_client::Client;
 
 const ORIGIN: &str = "https://door.example.org";
@@ -16,7 +20,7 @@ const ORIGIN: &str = "https://door.example.org";
 #[tokio::test]
 async fn section_5_11_keys_are_shown_once_and_kept_as_digests() {
     each_app(async |app| {
-        open(&app, DoorChange::default()).await;
+        open(&app, all()).await;
         let mut nobody = browser(&app);
         let got = post(&mut nobody, "/api-key/create", json!({ "name": "x" })).await;
         assert_eq!(
@@ -190,9 +194,76 @@ async fn section_5_11_keys_are_shown_once_and_kept_as_digests() {
 }
 
 #[tokio::test]
+async fn only_the_apps_server_asks_what_a_key_stands_for() {
+    each_app(async |app| {
+        let shop = open(&app, all()).await;
+        let mut client = ApplicationChange::default();
+        client.client.kind = Some(ClientKind::Confidential);
+        client.client.redirect_uris = Some(vec!["https://shop.example.org/callback".to_owned()]);
+        app.doorward.update_application(shop, &client).await.unwrap();
+        let made = app
+            .doorward
+            .rotate_secret(shop, Lifetime::from_seconds(0))
+            .await
+            .unwrap();
+        let id = made.application.client.unwrap().client_id;
+        let basic = |id: &str, secret: &str| format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")));
+        let (mut anna, anna_id) = somebody(&app, "anna").await;
+        let key = ok(&mut anna, "/api-key/create", json!({})).await["key"].clone();
+        let mut server = Client::new(&app);
+        server
+            .headers
+            .push(("authorization", basic(&id, &made.client_secret.unwrap())));
+        let got = ok(&mut server, "/api-key/verify", json!({ "key": key })).await;
+        assert_eq!(
+            (
+                &got["valid"],
+                &got["error"],
+                &got["key"]["referenceId"],
+                &got["user"]["email"]
+            ),
+            (
+                &json!(true),
+                &Value::Null,
+                &json!(anna_id),
+                &json!("anna@example.org")
+            )
+        );
+        assert!(got["key"].get("key").is_none());
+        let got = ok(&mut server, "/api-key/verify", json!({ "key": "x" })).await;
+        let error = json!({ "message": "API Key not found", "code": "KEY_NOT_FOUND" });
+        assert_eq!(got, json!({ "valid": false, "error": error, "key": null }));
+        // Another application's server, a wrong secret, a name alone, nothing: no such call.
+        let blog = app.oidc_client("blog", |_| {}).await;
+        let other = app.doorward.find_application("blog").await.unwrap();
+        let theirs = app
+            .doorward
+            .rotate_secret(other.id, Lifetime::from_seconds(0))
+            .await
+            .unwrap();
+        let their_id = theirs.application.client.unwrap().client_id;
+        for authorization in [
+            basic(&their_id, &theirs.client_secret.unwrap()),
+            basic(&id, "wrong"),
+            basic(&id, ""),
+            "Basic".to_owned(),
+            format!("Bearer {}", key.as_str().unwrap()),
+            String::new(),
+        ] {
+            let mut caller = Client::new(&app);
+            caller.headers.push(("authorization", authorization));
+            let got = post(&mut caller, "/api-key/verify", json!({ "key": key })).await;
+            assert_eq!((got.status, got.body.as_str()), (StatusCode::NOT_FOUND, ""));
+        }
+        drop(blog);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_banned_persons_keys_stand_for_nothing() {
     each_app(async |app| {
-        open(&app, DoorChange::default()).await;
+        open(&app, all()).await;
         let (mut root, _) = admin(&app, "root").await;
         let (mut bob, bob_id) = somebody(&app, "bob").await;
         let key = ok(&mut bob, "/api-key/create", json!({})).await["key"]
@@ -252,7 +323,7 @@ async fn refused(app: &App, bend: impl FnOnce(&mut Authenticator)) -> (u16, Stri
 #[tokio::test]
 async fn section_5_5_a_passkey_is_made_used_renamed_and_deleted() {
     each_app(async |app| {
-        open(&app, DoorChange::default()).await;
+        open(&app, all()).await;
         let mut nobody = browser(&app);
         let got = get(&mut nobody, "/passkey/generate-register-options").await;
         assert_eq!(told(&got), says(401, "UNAUTHORIZED"));
@@ -421,7 +492,7 @@ async fn section_5_5_registrations_of_other_ceremonies_are_refused() {
     each_app(async |app| {
         let change = DoorChange {
             trusted_origins: Some(vec!["https://shop.example.org".to_owned()]),
-            ..DoorChange::default()
+            ..all()
         };
         open(&app, change).await;
         somebody(&app, "anna").await;
@@ -527,7 +598,7 @@ async fn section_5_5_registrations_of_other_ceremonies_are_refused() {
 #[tokio::test]
 async fn section_5_5_sign_ins_that_do_not_fit_are_refused() {
     each_app(async |app| {
-        open(&app, DoorChange::default()).await;
+        open(&app, all()).await;
         let (mut anna, _) = somebody(&app, "anna").await;
         let mut device = Authenticator::new(1, ORIGIN);
         add(&mut anna, &mut device).await;

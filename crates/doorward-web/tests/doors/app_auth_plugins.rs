@@ -27,6 +27,15 @@ pub(crate) fn id_of(value: &Value) -> String {
         .to_owned()
 }
 
+/// A door on which everything here is on.
+pub(crate) fn all() -> DoorChange {
+    let on = ["organization", "admin", "api-key", "passkey"];
+    DoorChange {
+        plugins: Some(on.map(str::to_owned).to_vec()),
+        ..DoorChange::default()
+    }
+}
+
 /// Somebody with an account, in an own browser.
 pub(crate) async fn somebody(app: &App, name: &str) -> (Client, String) {
     // Lists are in the order of time.
@@ -84,7 +93,7 @@ async fn joined(
 #[tokio::test]
 async fn section_5_6_organizations_are_made_changed_and_deleted() {
     each_app(async |app| {
-        open(&app, DoorChange::default()).await;
+        open(&app, all()).await;
         let mut nobody = browser(&app);
         let got = post(
             &mut nobody,
@@ -327,7 +336,7 @@ async fn section_5_6_organizations_are_made_changed_and_deleted() {
 #[tokio::test]
 async fn section_5_6_an_invitation_is_for_the_proved_address_once_and_for_48_hours() {
     each_app(async |app| {
-        open(&app, DoorChange::default()).await;
+        open(&app, all()).await;
         let (mut anna, _) = somebody(&app, "anna").await;
         let home = id_of(
             &ok(
@@ -567,7 +576,7 @@ async fn section_5_6_an_invitation_is_for_the_proved_address_once_and_for_48_hou
 #[tokio::test]
 async fn section_5_6_roles_hold_and_the_last_owner_stays() {
     each_app(async |app| {
-        open(&app, DoorChange::default()).await;
+        open(&app, all()).await;
         let (mut anna, anna_id) = somebody(&app, "anna").await;
         let home = id_of(
             &ok(
@@ -785,7 +794,7 @@ async fn section_5_6_roles_hold_and_the_last_owner_stays() {
 #[tokio::test]
 async fn section_5_6_teams() {
     each_app(async |app| {
-        open(&app, DoorChange::default()).await;
+        open(&app, all()).await;
         let (mut anna, _) = somebody(&app, "anna").await;
         let home = id_of(&ok(&mut anna, "/organization/create", json!({ "name": "Teams", "slug": "teams" })).await);
         let (mut bob, bob_id) = joined(&app, &mut anna, &home, "bob", "member").await;

@@ -36,6 +36,12 @@ pub(crate) enum AppAuth {
                       --client-id abc --client-secret-stdin < secret.txt --trusted\n  doorward app-auth provider shop authentik --remove"
     )]
     Provider(Box<Provider>),
+    /// Gives somebody roles in an app; `user` alone takes them away
+    #[command(
+        after_help = "Examples:\n  doorward app-auth role shop alice admin\n  doorward app-auth role shop alice user\n\nWho has the role admin \
+                      may call the app's admin routes (part `admin`). That is no power at Doorward: see docs/guides/app-auth.md."
+    )]
+    Role(Role),
 }
 
 /// Yes or no.
@@ -239,6 +245,18 @@ pub(crate) struct Provider {
     overrides: bool,
 }
 
+/// Roles of a person.
+#[derive(Debug, Args)]
+pub(crate) struct Role {
+    /// Slug or id of the application
+    application: String,
+    /// User name, e-mail address or id
+    user: String,
+    /// Role (may be repeated; replaces what the person has)
+    #[arg(required = true)]
+    role: Vec<String>,
+}
+
 /// Does it.
 pub(crate) async fn run(what: AppAuth, desk: &Desk) -> Result<()> {
     match what {
@@ -246,6 +264,7 @@ pub(crate) async fn run(what: AppAuth, desk: &Desk) -> Result<()> {
         AppAuth::Show(which) => show(&which, desk).await,
         AppAuth::Close(which) => close(&which, desk).await,
         AppAuth::Provider(given) => provider(*given, desk).await,
+        AppAuth::Role(given) => role(&given, desk).await,
     }
 }
 
@@ -375,6 +394,38 @@ async fn provider(given: Provider, desk: &Desk) -> Result<()> {
     };
     let (application, _) = desk.doorward.change_door(application.id, &change).await?;
     print(desk, &application, None, "is set")
+}
+
+async fn role(given: &Role, desk: &Desk) -> Result<()> {
+    let application = desk.doorward.find_application(&given.application).await?;
+    let Some(settings) = &application.app_auth else {
+        return Err(none(&application));
+    };
+    let user = desk.doorward.find_user(&given.user).await?;
+    let door = doorward_core::app_auth::Door {
+        base: settings.path().to_owned(),
+        application: std::sync::Arc::new(application.clone()),
+    };
+    let user = desk.doorward.set_app_role(&door, user.id, &given.role).await?;
+    let roles = user
+        .app
+        .roles
+        .get(&application.id)
+        .map_or(doorward_domain::app_auth::roles::USER, String::as_str);
+    let value = json!({ "application": application.slug, "user": user.username, "role": roles });
+    desk.out.either(&value, || {
+        let mut lines = vec![format!(
+            "{} has in {} the role {roles}.",
+            user.username, application.slug
+        )];
+        if door.is_admin(&user) && !settings.has("admin") {
+            lines.push(format!(
+                "The part `admin` is off there: `doorward app-auth set {} --plugin admin` with the others that are on.",
+                application.slug
+            ));
+        }
+        lines
+    })
 }
 
 fn none(application: &Application) -> Failure {

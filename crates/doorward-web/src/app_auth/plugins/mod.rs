@@ -6,6 +6,7 @@ mod admin;
 mod api_key;
 mod organization;
 mod passkey;
+mod team;
 
 use http::{Method, StatusCode};
 use serde_json::{Map, Value};
@@ -71,6 +72,7 @@ pub(super) const CALLS: &[(&str, &str)] = &[
     ("GET", "/api-key/list"),
     ("POST", "/api-key/update"),
     ("POST", "/api-key/delete"),
+    ("POST", "/api-key/verify"),
     ("GET", "/passkey/generate-register-options"),
     ("GET", "/passkey/generate-authenticate-options"),
     ("POST", "/passkey/generate-authenticate-options"),
@@ -90,6 +92,45 @@ pub(super) async fn route(call: &mut Call, path: &str) -> Answered {
         Some(("passkey", what)) => passkey::route(call, get, what).await,
         Some(("organization", what)) => organization::route(call, get, what).await,
         _ => Err(Fail::nothing()),
+    }
+}
+
+/// Calls that hand out or change what opens an account for longer than an hour.
+const KEYS: &[&str] = &[
+    "/change-email",
+    "/change-password",
+    "/delete-user",
+    "/link-social",
+    "/oauth2/link",
+    "/unlink-account",
+    "/get-access-token",
+    "/refresh-token",
+    "/one-time-token/generate",
+    "/device/approve",
+    "/email-otp/change-email",
+    "/email-otp/request-email-change",
+    "/api-key/create",
+    "/api-key/update",
+    "/passkey/generate-register-options",
+    "/passkey/verify-registration",
+    "/passkey/delete-passkey",
+];
+
+/// differs: nobody gets keys to an account while being somebody else: they would outlive the hour, and open what the app's
+/// administrator may not.
+pub(super) async fn refuse_keys_for_others(call: &Call) -> Result<(), Fail> {
+    if !KEYS.contains(&call.path.as_str()) && !call.path.starts_with("/two-factor/") {
+        return Ok(());
+    }
+    let caller = call.caller(true).await?;
+    let acts = caller.and_then(|caller| caller.visit.session.app.as_ref()?.impersonated_by);
+    match acts {
+        None => Ok(()),
+        Some(_) => Err(Fail::said(
+            StatusCode::FORBIDDEN,
+            "FORBIDDEN",
+            "Not while being somebody else",
+        )),
     }
 }
 
@@ -129,6 +170,10 @@ const TEXTS: &[(&str, &str)] = &[
     ),
     ("UNAUTHORIZED_SESSION", "Unauthorized or invalid session"),
     ("KEY_NOT_FOUND", "API Key not found"),
+    ("KEY_DISABLED", "API Key is disabled"),
+    ("KEY_EXPIRED", "API Key has expired"),
+    ("RATE_LIMIT_EXCEEDED", "Rate limit exceeded."),
+    ("USER_BANNED", "User is banned"),
     (
         "EXPIRES_IN_IS_TOO_SMALL",
         "The expiresIn is smaller than the predefined minimum value.",
@@ -227,24 +272,6 @@ async fn require_quietly(call: &Call) -> Result<Caller, Fail> {
             fail
         }
     })
-}
-
-/// differs: nobody makes keys to an account while being somebody else: they would outlive the hour.
-fn refuse_impersonation(caller: &Caller) -> Result<(), Fail> {
-    let acts = caller
-        .visit
-        .session
-        .app
-        .as_ref()
-        .and_then(|app| app.impersonated_by);
-    match acts {
-        None => Ok(()),
-        Some(_) => Err(Fail::said(
-            StatusCode::FORBIDDEN,
-            "FORBIDDEN",
-            "Not while being somebody else",
-        )),
-    }
 }
 
 /// A text that must be there and not be empty.

@@ -5,20 +5,20 @@ use serde_json::{Value, json};
 
 use doorward_core::app_auth::organizations::invitations::{Invitation, NewInvitation};
 use doorward_core::app_auth::organizations::members::Member;
-use doorward_core::app_auth::organizations::teams::{Team, TeamMember};
 use doorward_core::app_auth::organizations::{Organization, OrganizationChange, Which};
 use doorward_core::app_auth::people::Remember;
 use doorward_domain::user::User;
 
 use super::super::Answer;
 use super::super::check::is_email;
+use super::team;
 use super::wire::time;
 use super::{
     Answered, Call, Caller, Check, Fail, Gate, choose, code, filled, maybe_object, number, require_quietly,
     texts, told, told_as, wanted, with,
 };
 
-const NO_MEMBER: &str = "USER_IS_NOT_A_MEMBER_OF_THE_ORGANIZATION";
+pub(super) const NO_MEMBER: &str = "USER_IS_NOT_A_MEMBER_OF_THE_ORGANIZATION";
 
 /// Routes below `/organization/`.
 pub(super) async fn route(call: &mut Call, get: bool, what: &str) -> Answered {
@@ -45,15 +45,15 @@ pub(super) async fn route(call: &mut Call, get: bool, what: &str) -> Answered {
         (false, "remove-member") => remove_member(call).await,
         (false, "leave") => leave(call).await,
         (false, "has-permission") => has_permission(call).await,
-        (false, "create-team") => create_team(call).await,
-        (false, "update-team") => update_team(call).await,
-        (false, "remove-team") => remove_team(call).await,
-        (true, "list-teams") => list_teams(call).await,
-        (false, "set-active-team") => set_active_team(call).await,
-        (true, "list-user-teams") => list_own_teams(call).await,
-        (true, "list-team-members") => list_team_members(call).await,
-        (false, "add-team-member") => add_team_member(call).await,
-        (false, "remove-team-member") => remove_team_member(call).await,
+        (false, "create-team") => team::create_team(call).await,
+        (false, "update-team") => team::update_team(call).await,
+        (false, "remove-team") => team::remove_team(call).await,
+        (true, "list-teams") => team::list_teams(call).await,
+        (false, "set-active-team") => team::set_active_team(call).await,
+        (true, "list-user-teams") => team::list_own_teams(call).await,
+        (true, "list-team-members") => team::list_team_members(call).await,
+        (false, "add-team-member") => team::add_team_member(call).await,
+        (false, "remove-team-member") => team::remove_team_member(call).await,
         _ => Err(Fail::nothing()),
     }
 }
@@ -95,26 +95,13 @@ fn invitation(one: &Invitation) -> Value {
     })
 }
 
-fn team(one: &Team) -> Value {
-    json!({
-        "name": one.name, "organizationId": one.organization.to_string(), "createdAt": time(one.created_at),
-        "updatedAt": one.updated_at.map(time), "id": one.id.to_string(),
-    })
-}
-
-fn team_member(one: &TeamMember) -> Value {
-    json!({
-        "teamId": one.team.to_string(), "userId": one.user.to_string(), "createdAt": time(one.created_at), "id": one.id.to_string(),
-    })
-}
-
 /// The organization that the session is about.
-fn active(caller: &Caller) -> Option<String> {
+pub(super) fn active(caller: &Caller) -> Option<String> {
     caller.visit.session.app.as_ref()?.organization.clone()
 }
 
 /// The organization that is named, or the session's.
-fn named(given: Option<&str>, caller: &Caller, none: &str) -> Result<String, Fail> {
+pub(super) fn named(given: Option<&str>, caller: &Caller, none: &str) -> Result<String, Fail> {
     let given = given.filter(|text| !text.is_empty()).map(str::to_owned);
     given.or_else(|| active(caller)).ok_or_else(|| code(none))
 }
@@ -143,7 +130,7 @@ fn which(asked: &(bool, String)) -> Which<'_> {
 }
 
 /// The session's cookie once more, as the recorded servers send it when the session's organization or team changed.
-fn keep(call: &mut Call, caller: &Caller) -> Result<(), Fail> {
+pub(super) fn keep(call: &mut Call, caller: &Caller) -> Result<(), Fail> {
     let remember = if call.was_short()? {
         Remember::No
     } else {
@@ -297,7 +284,7 @@ async fn whole(call: &mut Call) -> Answered {
     let teams = found
         .teams
         .iter()
-        .map(|(one, count)| added(team(one), json!({ "memberCount": count })));
+        .map(|(one, count)| added(team::team(one), json!({ "memberCount": count })));
     let teams: Vec<Value> = teams.collect();
     let more = json!({ "invitations": invitations, "members": members, "teams": teams });
     Ok(Answer::Json(added(organization(&found.organization), more)))
@@ -545,153 +532,4 @@ async fn has_permission(call: &mut Call) -> Answered {
         .await
         .map_err(|error| told_as(error, NO_MEMBER, StatusCode::UNAUTHORIZED))?;
     Ok(Answer::Json(json!({ "error": null, "success": allowed })))
-}
-
-async fn create_team(call: &mut Call) -> Answered {
-    let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
-    let name = check.text("name");
-    let id = check.maybe_text("organizationId");
-    check.done()?;
-    let caller = call.require(Gate::Sensitive).await?;
-    let id = named(id, &caller, "NO_ACTIVE_ORGANIZATION")?;
-    let made = call
-        .doorward
-        .app_create_team(&call.door, &caller.visit, &id, name, &call.origin)
-        .await
-        .map_err(|error| told_as(error, NO_MEMBER, StatusCode::FORBIDDEN))?;
-    Ok(Answer::Json(team(&made)))
-}
-
-async fn update_team(call: &mut Call) -> Answered {
-    let body = call.body.clone();
-    let mut outer = Check::new("body", body.as_ref());
-    let which = outer.text("teamId");
-    if !outer.any("data").is_some_and(Value::is_object) {
-        outer.refuse("data", "Invalid input: expected object, received undefined");
-    }
-    outer.done()?;
-    let data = body.as_ref().and_then(|body| body.get("data"));
-    let mut check = Check::new("body.data", data);
-    let name = check.maybe_text("name");
-    let id = check.maybe_text("organizationId");
-    check.done()?;
-    let caller = call.require(Gate::Sensitive).await?;
-    let id = named(id, &caller, "NO_ACTIVE_ORGANIZATION")?;
-    let changed = call
-        .doorward
-        .app_rename_team(&call.door, &caller.visit, (&id, which), name, &call.origin)
-        .await
-        .map_err(told)?;
-    Ok(Answer::Json(team(&changed)))
-}
-
-async fn remove_team(call: &mut Call) -> Answered {
-    let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
-    let which = check.text("teamId");
-    let id = check.maybe_text("organizationId");
-    check.done()?;
-    let caller = call.require(Gate::Sensitive).await?;
-    let id = named(id, &caller, "NO_ACTIVE_ORGANIZATION")?;
-    call.doorward
-        .app_remove_team(&call.door, &caller.visit, &id, which, &call.origin)
-        .await
-        .map_err(told)?;
-    Ok(Answer::Json(json!({ "message": "Team removed successfully." })))
-}
-
-async fn list_teams(call: &mut Call) -> Answered {
-    let caller = call.require(Gate::Sensitive).await?;
-    let id = named(call.asked("organizationId"), &caller, "NO_ACTIVE_ORGANIZATION")?;
-    let found = call
-        .doorward
-        .app_teams(&call.door, &caller.visit, &id)
-        .await
-        .map_err(told)?;
-    Ok(Answer::Json(found.iter().map(team).collect()))
-}
-
-async fn set_active_team(call: &mut Call) -> Answered {
-    let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
-    let given = check.nullable_text("teamId");
-    check.done()?;
-    let caller = call.require(Gate::Sensitive).await?;
-    let current = caller.visit.session.app.as_ref().and_then(|app| app.team.clone());
-    let wanted = match (given, &current) {
-        (Some(wanted), _) => wanted,
-        (None, Some(current)) => Some(current.as_str()),
-        (None, None) => return Ok(Answer::Json(Value::Null)),
-    };
-    let home = active(&caller);
-    let found = call
-        .doorward
-        .app_set_active_team(&call.door, &caller.visit, home.as_deref(), wanted)
-        .await
-        .map_err(|error| match error {
-            doorward_core::app_auth::AppError::Code("USER_IS_NOT_A_MEMBER_OF_THE_TEAM" | NO_MEMBER) => {
-                with(StatusCode::FORBIDDEN, "USER_IS_NOT_A_MEMBER_OF_THE_TEAM")
-            }
-            error => told(error),
-        })?;
-    keep(call, &caller)?;
-    Ok(Answer::Json(found.as_ref().map_or(Value::Null, team)))
-}
-
-async fn list_own_teams(call: &mut Call) -> Answered {
-    let caller = call.require(Gate::Sensitive).await?;
-    let found = call
-        .doorward
-        .app_own_teams(&call.door, &caller.visit)
-        .await
-        .map_err(told)?;
-    Ok(Answer::Json(found.iter().map(team).collect()))
-}
-
-async fn list_team_members(call: &mut Call) -> Answered {
-    let caller = call.require(Gate::Sensitive).await?;
-    let current = caller.visit.session.app.as_ref().and_then(|app| app.team.clone());
-    let given = call.asked("teamId").filter(|text| !text.is_empty());
-    let wanted = given.map(str::to_owned).or(current);
-    let wanted = wanted.ok_or_else(|| code("YOU_DO_NOT_HAVE_AN_ACTIVE_TEAM"))?;
-    let found = call
-        .doorward
-        .app_team_members(&call.door, &caller.visit, &wanted)
-        .await
-        .map_err(told)?;
-    Ok(Answer::Json(found.iter().map(team_member).collect()))
-}
-
-/// Team and person of a call about both, and the session's organization.
-async fn place(call: &Call) -> Result<(Caller, String, String, String), Fail> {
-    let mut check = Check::new("body", call.body.as_ref());
-    let team = check.text("teamId").to_owned();
-    let user = check.text("userId").to_owned();
-    let id = check.maybe_text("organizationId").map(str::to_owned);
-    check.done()?;
-    let caller = call.require(Gate::Sensitive).await?;
-    let id = named(id.as_deref(), &caller, "NO_ACTIVE_ORGANIZATION")?;
-    Ok((caller, id, team, user))
-}
-
-async fn add_team_member(call: &mut Call) -> Answered {
-    let (caller, id, team, user) = place(call).await?;
-    let made = call
-        .doorward
-        .app_add_team_member(&call.door, &caller.visit, &id, (&team, &user), &call.origin)
-        .await
-        .map_err(told)?;
-    Ok(Answer::Json(team_member(&made)))
-}
-
-async fn remove_team_member(call: &mut Call) -> Answered {
-    let (caller, id, team, user) = place(call).await?;
-    call.doorward
-        .app_remove_team_member(&call.door, &caller.visit, &id, (&team, &user), &call.origin)
-        .await
-        .map_err(told)?;
-    Ok(Answer::Json(
-        json!({ "message": "Team member removed successfully." }),
-    ))
 }

@@ -9,9 +9,7 @@ use doorward_core::app_auth::people::Remember;
 
 use super::super::Answer;
 use super::wire::time;
-use super::{
-    Answered, Call, Check, Fail, Gate, code, filled, nobody, refuse_impersonation, told, told_as, wire, with,
-};
+use super::{Answered, Call, Check, Fail, Gate, code, filled, nobody, told, told_as, wire, with};
 
 /// The cookie that a ceremony is bound to the browser by.
 const COOKIE: &str = "better-auth-passkey";
@@ -70,7 +68,6 @@ async fn register_options(call: &mut Call) -> Answered {
     let name = check.maybe_text("name").filter(|name| !name.is_empty());
     check.done()?;
     let caller = call.require(Gate::Fresh).await?;
-    refuse_impersonation(&caller)?;
     let user = &caller.visit.person.user;
     let known = call
         .doorward
@@ -165,7 +162,6 @@ async fn register(call: &mut Call) -> Answered {
     let name = check.maybe_text("name");
     check.done()?;
     let caller = call.require(Gate::Fresh).await?;
-    refuse_impersonation(&caller)?;
     let secret = bound(call)?;
     let transports = body
         .as_ref()
@@ -238,7 +234,6 @@ async fn delete(call: &mut Call) -> Answered {
     let id = check.text("id");
     check.done()?;
     let caller = call.require(Gate::Sensitive).await?;
-    refuse_impersonation(&caller)?;
     call.doorward
         .app_delete_passkey(&call.door, &caller.visit, id, &call.origin)
         .await
