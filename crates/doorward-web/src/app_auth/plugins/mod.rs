@@ -321,9 +321,10 @@ fn wanted(body: Option<&Value>) -> Result<Wanted, Fail> {
         )
     };
     let given = |name: &str| body.and_then(|body| body.get(name));
-    let map = match (given("permissions"), given("permission")) {
-        (Some(Value::Object(map)), None) | (None, Some(Value::Object(map))) => map,
-        _ => return Err(invalid()),
+    let ((Some(Value::Object(map)), None) | (None, Some(Value::Object(map)))) =
+        (given("permissions"), given("permission"))
+    else {
+        return Err(invalid());
     };
     if map.len() > 50 {
         return Err(invalid());
