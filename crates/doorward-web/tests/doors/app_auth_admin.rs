@@ -1,4 +1,8 @@
 //! Administrators of an app, and how far they reach: each test is named after what it shows; numbers are of the contract.
+#![expect(
+    clippy::too_many_lines,
+    reason = "each test is one story, told from beginning to end"
+)]
 
 use doorward_core::Origin;
 use doorward_core::admin::applications::ApplicationChange;
@@ -16,16 +20,16 @@ use crate::http_client::Client;
 pub(crate) fn door(app: &App) -> Door {
     app.doorward
         .door_at(Some("door.example.org"), "/api/auth/ok")
-        .unwrap()
+        .expect("a door")
         .0
 }
 
 async fn give_role(app: &App, user: &str, role: &str) {
     let wanted = [role.to_owned()];
     app.doorward
-        .set_app_role(&door(app), user.parse().unwrap(), &wanted)
+        .set_app_role(&door(app), user.parse().expect("an id"), &wanted)
         .await
-        .unwrap();
+        .expect("a role");
 }
 
 pub(crate) async fn admin(app: &App, name: &str) -> (Client, String) {
@@ -401,11 +405,7 @@ async fn an_apps_administrator_takes_over_no_account_that_matters_elsewhere() {
         .await;
         let boss_id = id_of(&see(&mut boss, "/get-session").await["user"]);
         let (mut chief, chief_id) = somebody(&app, "chief").await;
-        let group = app.doorward.find_group("administrators").await;
-        let group = match group {
-            Ok(group) => group,
-            Err(_) => panic!("the administrators"),
-        };
+        let group = app.doorward.find_group("administrators").await.unwrap();
         app.doorward
             .add_member(chief_id.parse().unwrap(), group.id)
             .await

@@ -1,4 +1,8 @@
 //! Keys of an app's people: for programs, and passkeys. Each test is named after what it shows; numbers are of the contract.
+#![expect(
+    clippy::too_many_lines,
+    reason = "each test is one story, told from beginning to end"
+)]
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

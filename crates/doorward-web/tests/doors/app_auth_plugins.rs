@@ -1,4 +1,8 @@
 //! Plugins at the doors of apps: each test is named after what it shows; numbers are of the contract. Organizations.
+#![expect(
+    clippy::too_many_lines,
+    reason = "each test is one story, told from beginning to end"
+)]
 
 use doorward_core::Origin;
 use doorward_core::app_auth::settings::DoorChange;
@@ -21,8 +25,9 @@ pub(crate) fn says(status: u16, code: &str) -> (u16, String) {
 }
 
 pub(crate) fn id_of(value: &Value) -> String {
-    value["id"]
-        .as_str()
+    value
+        .get("id")
+        .and_then(Value::as_str)
         .unwrap_or_else(|| panic!("no id in {value}"))
         .to_owned()
 }
@@ -42,18 +47,18 @@ pub(crate) async fn somebody(app: &App, name: &str) -> (Client, String) {
     app.wait_seconds(1);
     let mut client = browser(app);
     let made = sign_up(&mut client, name).await;
-    (client, id_of(&made["user"]))
+    (client, id_of(made.get("user").expect("a user")))
 }
 
 pub(crate) async fn prove(app: &App, user: &str) {
-    let id = user.parse().unwrap();
-    let record = app.doorward.app_user(id).await.unwrap().unwrap();
-    let email = record.email.unwrap();
+    let id = user.parse().expect("an id");
+    let record = app.doorward.app_user(id).await.expect("a database");
+    let email = record.and_then(|user| user.email).expect("an address");
     let now = app.doorward.now();
     app.doorward
         .app_prove_email(id, &email, None, now, &Origin::default())
         .await
-        .unwrap();
+        .expect("a proof");
 }
 
 pub(crate) async fn ok(client: &mut Client, path: &str, body: Value) -> Value {
