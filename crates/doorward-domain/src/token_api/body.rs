@@ -279,7 +279,7 @@ fn email(body: &Map<String, Value>, issues: &mut Vec<Issue>) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn body(value: Value) -> Map<String, Value> {
+    fn body(value: impl std::fmt::Display) -> Map<String, Value> {
         object(value.to_string().as_bytes()).unwrap()
     }
 

@@ -66,7 +66,7 @@ async fn list(list: &List, desk: &Desk) -> Result<()> {
     let mut shown = Vec::new();
     for account in &accounts {
         let user = conn.user(account.user_id).await?;
-        shown.push(one(account, user.map(|user| user.username)));
+        shown.push(one(account, user.as_ref().map(|user| user.username.as_str())));
     }
     desk.out.list(
         shown,
@@ -88,7 +88,7 @@ async fn list(list: &List, desk: &Desk) -> Result<()> {
     )
 }
 
-fn one(account: &MatrixAccount, username: Option<String>) -> Value {
+fn one(account: &MatrixAccount, username: Option<&str>) -> Value {
     json!({
         "user_id": account.user_id,
         "user": username,
