@@ -115,14 +115,15 @@ mod tests {
 
     #[test]
     fn section_2_2_vectors() {
+        // As better-auth 1.7.25 signs them with this secret; the vectors in the contract are of another one.
         for (value, signed) in [
             (
-                "abcdefghijklmnopqrstuvwxyzABCDEF",
-                "abcdefghijklmnopqrstuvwxyzABCDEF.FJbnMH0sQ/3VKUilnwaMSJnkSgNBxFwJ110i9PAj+YI=",
+                "SEuqcjYxGLZVSHwCVodYBWHxNRyVHlsr",
+                "SEuqcjYxGLZVSHwCVodYBWHxNRyVHlsr.w6xpAIHjlGbzK1s2fL2eFxnoV/2RZgrD8mzR861tuDY=",
             ),
             (
-                "TTTTTTTTTTTTTTTTTTTT000000003485",
-                "TTTTTTTTTTTTTTTTTTTT000000003485./+fxD5cH+1DMy/5Ksl+9hl5j/Ngwo0dGis90dJVUKTs=",
+                "jGH7CUopmQmxWb5OJecJZS7zphX2AZ52",
+                "jGH7CUopmQmxWb5OJecJZS7zphX2AZ52.+vEstxAL7Kqb1b5y6IR3GNYlttnawCJrIXSsL/aK65w=",
             ),
         ] {
             assert_eq!(sign(value, SECRET), signed);

@@ -52,5 +52,6 @@ CREATE TABLE app_records (
     version @int NOT NULL
 );
 CREATE UNIQUE INDEX app_records_application_id_kind_name_key_key ON app_records(application_id, kind, name_key) WHERE name_key IS NOT NULL;
+CREATE INDEX app_records_application_id_idx ON app_records(application_id, kind);
 CREATE INDEX app_records_parent_id_idx ON app_records(parent_id, kind) WHERE parent_id IS NOT NULL;
 CREATE INDEX app_records_user_id_idx ON app_records(user_id, kind) WHERE user_id IS NOT NULL;

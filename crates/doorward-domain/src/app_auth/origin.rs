@@ -142,7 +142,8 @@ pub fn may_go(target: &str, own: &str, patterns: &[String]) -> bool {
     if is_safe_path(target) {
         return true;
     }
-    if target.len() > 2048 || target.chars().any(char::is_control) {
+    // Programs disagree about what a backslash is.
+    if target.len() > 2048 || target.chars().any(|c| c == '\\' || c.is_control()) {
         return false;
     }
     let scheme = target

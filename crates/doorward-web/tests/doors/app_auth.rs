@@ -593,7 +593,7 @@ async fn section_1_6_passwords_are_changed_and_reset_by_mail() {
         let path = link.strip_prefix(ORIGIN).unwrap();
         let followed = client.deliver(Method::GET, path, None).await;
         assert_eq!(followed.status, StatusCode::FOUND);
-        let token = followed.location().strip_prefix("/reset?token=").unwrap().to_owned();
+        let token = followed.location().strip_prefix("https://door.example.org/reset?token=").unwrap().to_owned();
         assert_eq!(token.len(), 24);
         let short = json!({ "token": token, "newPassword": "short" });
         assert_eq!(told(&post(&mut client, "/reset-password", short).await), (400, "PASSWORD_TOO_SHORT".to_owned()));
@@ -603,7 +603,7 @@ async fn section_1_6_passwords_are_changed_and_reset_by_mail() {
         assert_eq!(told(&post(&mut client, "/reset-password", reset).await), (400, "INVALID_TOKEN".to_owned()));
         assert_eq!(get(&mut client, "/get-session").await.body, "null", "a reset ends sessions");
         let again = client.deliver(Method::GET, path, None).await;
-        assert_eq!(again.location(), "/reset?error=INVALID_TOKEN");
+        assert_eq!(again.location(), "https://door.example.org/reset?error=INVALID_TOKEN");
         let sign_in = json!({ "email": "alice@example.org", "password": "a third good one" });
         assert_eq!(post(&mut client, "/sign-in/email", sign_in).await.status, StatusCode::OK);
     })
