@@ -30,7 +30,7 @@ const outcome = ({ status, body }) => `${status}${body?.code ? ` ${body.code}` :
  */
 export function differences(wanted, got) {
   if (wanted.status === got.status) return walk(wanted, got, '', [])
-  const found = [{ field: 'status', wanted: outcome(wanted), got: outcome(got) }]
+  const found = [{ field: 'status', wanted: JSON.stringify(outcome(wanted)), got: JSON.stringify(outcome(got)) }]
   if (got.cookies) walk(wanted.cookies ?? {}, got.cookies, 'cookies', found)
   return found
 }

@@ -12,13 +12,13 @@ const DAY = 86_400_000
 const python = process.env.E2E_PYTHON ?? 'python3'
 
 /**
- * Runs a statement in the server's database, for what no call may do, such as to let time pass. The server is stopped meanwhile:
+ * Runs statements in the server's database, for what no call may do, such as to let time pass. The server is stopped meanwhile:
  * it knows more than what is in the rows.
  */
-async function sql(door, statement) {
+async function sql(door, ...statements) {
   await door.stop()
   try {
-    write(door, statement)
+    for (const statement of statements) write(door, statement)
   } finally {
     await door.start()
   }
@@ -50,7 +50,9 @@ const CONTROLS = {
     await sql(door, `UPDATE sessions SET ${changes} WHERE id IN (${sessionsOf(email)})`)
   },
   async expire(door) {
-    await sql(door, `UPDATE proofs SET expires_at = ${Date.now() - 1000}`)
+    const past = Date.now() - 1000
+    const content = engine === 'postgres' ? `jsonb_set(content::jsonb, '{expires}', '${past}')` : `json_set(content, '$.expires', ${past})`
+    await sql(door, `UPDATE proofs SET expires_at = ${past}`, `UPDATE app_records SET content = ${content} WHERE kind = 'invitation'`)
   },
 }
 

@@ -170,6 +170,7 @@ add('teams', 'main', async (s) => {
   await anna.call('organization.removeTeamMember', 'once more', { teamId, userId: bob.user?.id ?? 'none' })
   await bob.call('organization.listTeamMembers', 'not in this team', { query: { teamId } })
   const { data: invitation } = await anna.call('organization.inviteMember', 'into a team', { email: 'dora.teams@example.org', role: 'member', organizationId, teamId })
+  await s.mail('dora.teams@example.org', { silent: true })
   const dora = await enter(s, 'dora.teams', { verified: true })
   await dora.call('organization.acceptInvitation', 'into a team', { invitationId: invitation?.id ?? 'none' })
   await dora.call('organization.listUserTeams')
