@@ -36,9 +36,10 @@ impl Doorward {
             .raise_generation(refresh.session, refresh.generation, now)
             .await?;
         if !raised {
-            drop(tx);
-            // Somebody was faster.
-            let Some(row) = self.family_of(&refresh).await? else {
+            // Somebody was faster. What they wrote is seen here; other readers see it once it is committed, with this.
+            let row = tx.token_family(refresh.session).await?;
+            tx.commit().await?;
+            let Some(row) = row.filter(|row| row.session.user_id == refresh.user) else {
                 return Err(self.no_refresh());
             };
             return self.refresh_late(api, &refresh, row, origin).await;

@@ -124,4 +124,5 @@ event-key_changed = Ein Signaturschlüssel wurde geändert
 event-scope_changed = Ein Scope wurde geändert
 event-setting_changed = Eine Einstellung wurde geändert
 event-logout_delivered = { $application } weiß, dass Sie sich abgemeldet haben
+event-matrix_account = Das Konto am Matrix-Server wurde angelegt oder geändert
 event-break_glass = { $application } wurde als Administrator gegen die Regeln betreten

@@ -124,4 +124,5 @@ event-key_changed = A signing key changed
 event-scope_changed = A scope changed
 event-setting_changed = A setting changed
 event-logout_delivered = { $application } was told that you signed out
+event-matrix_account = The account at the Matrix server was made or changed
 event-break_glass = As administrator, { $application } was entered against its rules
