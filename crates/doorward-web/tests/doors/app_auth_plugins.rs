@@ -342,7 +342,8 @@ async fn section_5_6_organizations_are_made_changed_and_deleted() {
 async fn section_5_6_an_invitation_is_for_the_proved_address_once_and_for_48_hours() {
     each_app(async |app| {
         open(&app, all()).await;
-        let (mut anna, _) = somebody(&app, "anna").await;
+        let (mut anna, anna_id) = somebody(&app, "anna").await;
+        prove(&app, &anna_id).await;
         let home = id_of(
             &ok(
                 &mut anna,
@@ -403,6 +404,8 @@ async fn section_5_6_an_invitation_is_for_the_proved_address_once_and_for_48_hou
             id_of(&ok(&mut anna, "/organization/invite-member", again).await),
             id_of(&sent)
         );
+        app.doorward.run_due_jobs().await.unwrap();
+        assert_eq!(app.inbox.letters().len(), 1, "not again within a minute");
         let many = ok(
             &mut anna,
             "/organization/invite-member",

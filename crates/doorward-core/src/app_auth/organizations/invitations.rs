@@ -17,6 +17,8 @@ use crate::{Doorward, Origin};
 const INVITATION: &str = "invitation";
 /// How long an invitation stands.
 const LIFETIME: Lifetime = Lifetime::from_hours(48);
+/// How long nothing is sent once more.
+const RESEND_AFTER: Lifetime = Lifetime::from_minutes(1);
 /// Most that stand at once in an organization.
 const MOST_PENDING: usize = 100;
 /// Decided ones beyond this many are forgotten, the oldest first.
@@ -94,7 +96,7 @@ fn name_key(email: &str, organization: AppRecordId) -> String {
 }
 
 impl Doorward {
-    /// Invites an address into an organization and writes to it, when a mail server is set.
+    /// Invites an address into an organization and writes to it, when a mail server is set and the caller's own address is proved.
     ///
     /// # Errors
     /// Codes of the wire contract.
@@ -151,6 +153,10 @@ impl Doorward {
             None => self.app_record(door, INVITATION, now),
         };
         let is_new = record.content.is_null();
+        // Nobody fills somebody's mailbox: not from an address that is not theirs, and not the same every second.
+        let proved = visit.person.user.email_verified_at.is_some();
+        let writes =
+            self.sends_mail() && proved && (is_new || record.updated_at.plus(RESEND_AFTER) <= now);
         if is_new {
             self.make_room(&tx, id, now).await?;
             record.parent = Some(id);
@@ -166,7 +172,7 @@ impl Doorward {
             tx.save_app_record(&record).await?;
         }
         let invitation = invitation_of(&record).ok_or(NOT_FOUND)?;
-        if self.sends_mail() {
+        if writes {
             let letter = letter(
                 door,
                 &visit.person.user,
