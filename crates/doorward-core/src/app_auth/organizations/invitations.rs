@@ -155,8 +155,7 @@ impl Doorward {
         let is_new = record.content.is_null();
         // Nobody fills somebody's mailbox: not from an address that is not theirs, and not the same every second.
         let proved = visit.person.user.email_verified_at.is_some();
-        let writes =
-            self.sends_mail() && proved && (is_new || record.updated_at.plus(RESEND_AFTER) <= now);
+        let writes = self.sends_mail() && proved && (is_new || record.updated_at.plus(RESEND_AFTER) <= now);
         if is_new {
             self.make_room(&tx, id, now).await?;
             record.parent = Some(id);
