@@ -74,6 +74,9 @@ pub struct Flow {
     pub scopes: Vec<String>,
     /// `login_hint`.
     pub login_hint: Option<String>,
+    /// Further parameters for the provider; never one of ours.
+    #[serde(default)]
+    pub more: Vec<(String, String)>,
     /// Is the session to be kept when the browser is closed?
     pub short: bool,
     #[serde(default)]
@@ -98,6 +101,7 @@ impl Flow {
             link: None,
             scopes: Vec::new(),
             login_hint: None,
+            more: Vec::new(),
             short: false,
             verifier: String::new(),
             nonce: None,
@@ -206,6 +210,17 @@ impl Doorward {
         if let Some(hint) = &flow.login_hint {
             pairs.push(("login_hint", hint.clone()));
         }
+        let own: Vec<&str> = pairs.iter().map(|(name, _)| *name).collect();
+        let more: Vec<(String, String)> = flow
+            .more
+            .iter()
+            .filter(|(name, _)| !own.contains(&name.as_str()))
+            .cloned()
+            .collect();
+        let pairs = pairs
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .chain(more);
         let query = Params::from_pairs(pairs).to_query().replace("%20", "+");
         let mark = if document.authorization.contains('?') {
             '&'

@@ -78,6 +78,15 @@ pub(super) async fn list(call: &mut Call) -> Answered {
     let caller = call.require(Gate::Fresh).await?;
     let user = caller.visit.person.user.id;
     let mut sessions = call.doorward.app_sessions(&call.door, user).await?;
+    // Who acts as the person is seen by administrators, not here.
+    let own = caller.visit.session.id;
+    sessions.retain(|session| {
+        session.id == own
+            || session
+                .app
+                .as_ref()
+                .is_none_or(|app| app.impersonated_by.is_none())
+    });
     sessions.sort_by_key(|session| (session.created_at, session.id));
     let list: Vec<Value> = sessions
         .iter()

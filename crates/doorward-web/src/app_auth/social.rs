@@ -19,6 +19,37 @@ const STATE_SECONDS: i64 = 300;
 /// Longest list of further scopes.
 const MOST_SCOPES: usize = 50;
 
+/// Parameters that the flow itself sets.
+const RESERVED: [&str; 8] = [
+    "state",
+    "client_id",
+    "redirect_uri",
+    "response_type",
+    "code_challenge",
+    "code_challenge_method",
+    "nonce",
+    "scope",
+];
+
+/// `additionalParams`: texts for the provider, none of them ours.
+fn more_parameters(check: &mut Check<'_>) -> Vec<(String, String)> {
+    let Some(Value::Object(given)) = check.any("additionalParams") else {
+        return Vec::new();
+    };
+    if given.keys().any(|name| RESERVED.contains(&name.as_str())) {
+        let text = format!(
+            "additionalParams cannot include reserved OAuth parameters: {}",
+            RESERVED.join(", ")
+        );
+        check.refuse("additionalParams", &text);
+    }
+    let short = |(name, value): (&String, &Value)| {
+        let value = value.as_str()?;
+        (name.len() <= 100 && value.len() <= 1000).then(|| (name.clone(), value.to_owned()))
+    };
+    given.iter().take(20).filter_map(short).collect()
+}
+
 /// What all beginnings of flows have in common.
 fn read_flow(
     call: &Call,
@@ -37,19 +68,20 @@ fn read_flow(
     flow.scopes.truncate(MOST_SCOPES);
     flow.scopes
         .retain(|scope| scope.len() <= 100 && scope.bytes().all(|b| b.is_ascii_graphic()));
+    flow.more = more_parameters(check);
     flow.short = call.was_short()?;
     let quiet = check.maybe_bool("disableRedirect").unwrap_or(false);
     Ok((flow, quiet))
 }
 
 async fn begin(call: &mut Call, flow: Flow, quiet: bool) -> Answered {
-    let dialect = flow.dialect;
+    let (dialect, links) = (flow.dialect, flow.link.is_some());
     let provider = flow.provider.clone();
     let begun = call.doorward.app_begin(&call.door, flow).await;
     let (url, state) = begun.map_err(|error| match error {
-        AppError::Code("PROVIDER_NOT_FOUND") if dialect == Dialect::Old => Fail::plain(
+        AppError::Code("PROVIDER_NOT_FOUND") if dialect == Dialect::Old && !links => Fail::plain(
             StatusCode::BAD_REQUEST,
-            &format!("No config found for provider {provider}"),
+            &format!("PROVIDER_CONFIG_NOT_FOUND {provider}"),
         ),
         other => Fail::from(other),
     })?;
@@ -274,6 +306,19 @@ async fn tokens(call: &Call, always: bool) -> Result<(Account, ProviderTokens), 
     let body = call.body.clone();
     let mut check = Check::new("body", body.as_ref());
     let provider = check.maybe_text("providerId");
+    if check.any("useAccountCookie") == Some(&Value::Bool(true)) {
+        // No account lives in a cookie here.
+        call.require(Gate::Session).await?;
+        return Err(if check.any("accountId").is_some() || provider.is_some() {
+            Fail::said(
+                StatusCode::BAD_REQUEST,
+                "VALIDATION_ERROR",
+                "[body] Invalid input",
+            )
+        } else {
+            Fail::code("ACCOUNT_NOT_FOUND")
+        });
+    }
     let account = if provider.is_some() {
         check.maybe_text("accountId")
     } else {
@@ -322,6 +367,13 @@ pub(super) async fn account_info(call: &mut Call) -> Answered {
     let account = check.maybe_text("accountId");
     check.done()?;
     let caller = call.require(Gate::Session).await?;
+    if account.is_none() && provider.is_none() {
+        return Err(Fail::said(
+            StatusCode::BAD_REQUEST,
+            "VALIDATION_ERROR",
+            "[query] Invalid input",
+        ));
+    }
     let accounts = call
         .doorward
         .app_accounts(&call.door, caller.visit.person.user.id)
