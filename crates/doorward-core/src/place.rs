@@ -147,8 +147,9 @@ pub fn return_of(query: &str) -> Option<String> {
     Some(undone)
 }
 
-/// Undoes percent escapes; a plus sign stays one.
-pub(crate) fn unescape(text: &str) -> Option<String> {
+/// Undoes percent escapes once; a plus sign stays one. `None` for what is no escape or no UTF-8.
+#[must_use]
+pub fn unescape(text: &str) -> Option<String> {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::jose::parse_object;
+use crate::signed::hmac_sha1;
 use crate::token::hex;
 
 /// `{"alg":"HS256","typ":"JWT"}`.
@@ -93,8 +94,7 @@ impl std::fmt::Debug for SharedKey {
 /// What stands for a registration at Synapse: HMAC-SHA1 of the parts with a NUL between them, in lower-case hexadecimal.
 #[must_use]
 pub fn synapse_mac(secret: &str, parts: &[&str]) -> String {
-    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.as_bytes());
-    hex(hmac::sign(&key, parts.join("\0").as_bytes()).as_ref())
+    hex(&hmac_sha1(secret.as_bytes(), parts.join("\0").as_bytes()))
 }
 
 #[cfg(test)]

@@ -46,8 +46,7 @@ pub fn base64(bytes: &[u8]) -> String {
 }
 
 /// HMAC-SHA256 (RFC 2104).
-#[must_use]
-pub fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
+fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message);
     let mut out = [0; 32];
     for (to, from) in out.iter_mut().zip(tag.as_ref()) {
@@ -56,9 +55,8 @@ pub fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
     out
 }
 
-/// HMAC-SHA1 (RFC 2104), for one-time passwords only.
-#[must_use]
-pub fn hmac_sha1(key: &[u8], message: &[u8]) -> [u8; 20] {
+/// HMAC-SHA1 (RFC 2104), for what others defined with it: one-time passwords, registrations at Synapse.
+pub(crate) fn hmac_sha1(key: &[u8], message: &[u8]) -> [u8; 20] {
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key), message);
     let mut out = [0; 20];
     for (to, from) in out.iter_mut().zip(tag.as_ref()) {

@@ -13,6 +13,7 @@ use doorward_store::{AppRecord, Error as StoreError, Tx};
 
 use crate::app_auth::{AppError, AppResult, Door};
 use crate::error::Fault;
+use crate::place::escape;
 use crate::{Doorward, Origin};
 
 const KIND: &str = "two_factor";
@@ -47,17 +48,6 @@ pub struct Made {
 }
 
 fn uri(user: &User, issuer: &str, secret: &str) -> String {
-    let escape = |text: &str| {
-        let mut out = String::new();
-        for byte in text.bytes() {
-            if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-                out.push(char::from(byte));
-            } else {
-                out.push_str(&format!("%{byte:02X}"));
-            }
-        }
-        out
-    };
     let (issuer, account) = (
         escape(issuer),
         escape(user.email.as_deref().unwrap_or(&user.username)),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use doorward_core::app_auth::Door;
 use doorward_core::app_auth::people::Remember;
+use doorward_core::place::unescape;
 use doorward_core::sessions::{Issued, Visit};
 use doorward_core::{Doorward, Origin};
 use doorward_domain::UserId;
@@ -64,22 +65,6 @@ pub(super) struct Keep {
     pub(super) seconds: Option<i64>,
     /// Scripts may not read it.
     pub(super) http_only: bool,
-}
-
-/// Percent-decodes once; bytes that are no UTF-8 or no escape make it nothing.
-pub(super) fn unescape(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
-        let (high, low) = (digit(rest.next())?, digit(rest.next())?);
-        bytes.push(u8::try_from(high * 16 + low).ok()?);
-    }
-    String::from_utf8(bytes).ok()
 }
 
 /// A place as it may stand in a header: what is not ASCII is percent-encoded.
@@ -244,8 +229,13 @@ impl Call {
         self.cookies.push((full_name.to_owned(), text));
     }
 
-    /// Sets a signed cookie.
-    pub(super) fn set_signed(&mut self, name: &str, value: &str, seconds: Option<i64>) -> Result<(), Fail> {
+    /// Sets a signed cookie; gives the signed value.
+    pub(super) fn set_signed(
+        &mut self,
+        name: &str,
+        value: &str,
+        seconds: Option<i64>,
+    ) -> Result<String, Fail> {
         let signed = self.doorward.door_sign(&self.door, value)?;
         let full = self.cookie_name(name);
         let keep = Keep {
@@ -253,7 +243,7 @@ impl Call {
             http_only: true,
         };
         self.set(&full, &escape(&signed), keep);
-        Ok(())
+        Ok(signed)
     }
 
     /// Deletes a cookie.
@@ -274,19 +264,20 @@ impl Call {
     pub(super) fn keep_session(&mut self, token: &str, remember: Remember) -> Result<(), Fail> {
         let seconds = self.door.settings().lifetime.seconds();
         self.kept = Some(token.to_owned());
-        match remember {
+        let signed = match remember {
             Remember::Yes => {
-                self.set_signed("session_token", token, Some(seconds))?;
+                let signed = self.set_signed("session_token", token, Some(seconds))?;
                 if self.was_short()? {
                     self.expire("dont_remember");
                 }
+                signed
             }
             Remember::No => {
-                self.set_signed("session_token", token, None)?;
+                let signed = self.set_signed("session_token", token, None)?;
                 self.set_signed("dont_remember", "true", None)?;
+                signed
             }
-        }
-        let signed = self.doorward.door_sign(&self.door, token)?;
+        };
         self.say("set-auth-token", &signed);
         self.say("access-control-expose-headers", "set-auth-token");
         Ok(())

@@ -100,7 +100,8 @@ pub(super) async fn sign_up(call: &mut Call) -> Answered {
     let wanted = check.maybe_text("username");
     let shown = check.maybe_text("displayUsername");
     check.done()?;
-    let settings = call.door.settings().clone();
+    let door = call.door.clone();
+    let settings = door.settings();
     if !settings.sign_up {
         return Err(Fail::code("EMAIL_PASSWORD_SIGN_UP_DISABLED"));
     }
@@ -211,7 +212,8 @@ async fn enter(call: &mut Call, identifier: &str, password: &str, wrong: &'stati
             return Err(fail);
         }
     };
-    let settings = call.door.settings().clone();
+    let door = call.door.clone();
+    let settings = door.settings();
     if settings.require_verification && proved.user().email_verified_at.is_none() {
         if settings.verify_on_sign_in {
             let back = call.field("callbackURL").unwrap_or("/").to_owned();

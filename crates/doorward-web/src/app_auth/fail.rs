@@ -77,7 +77,6 @@ const TEXTS: &[(&str, &str)] = &[
     ("NOT_FOUND", "Not found"),
     ("INVALID_OTP", "Invalid OTP"),
     ("OTP_EXPIRED", "OTP expired"),
-    ("BODY_MUST_BE_AN_OBJECT", "Body must be an object"),
 ];
 
 /// The text of a code: its own, or the code as a sentence.

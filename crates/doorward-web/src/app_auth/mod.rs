@@ -141,7 +141,7 @@ fn pairs(text: &str) -> Option<Value> {
 
 /// Rules of transport, origin and number; then the call itself.
 async fn run(call: &mut Call, app: &App, request: Request) -> Answered {
-    let settings = call.door.settings().clone();
+    let settings = call.door.settings();
     let on = plugin_of(&call.path).is_none_or(|plugin| settings.has(plugin));
     if !on || !is_known(&call.method, &call.path) {
         return Err(Fail::nothing());

@@ -13,6 +13,7 @@ use super::call::{Call, Caller, Gate};
 use super::check::Check;
 use super::email::user_json;
 use super::fail::Fail;
+use super::user::with_password;
 use super::{Answer, Answered};
 
 /// Somebody whose password was right and whose factor is asked for.
@@ -142,7 +143,8 @@ async fn trust(call: &mut Call, user: UserId) -> Result<(), Fail> {
     call.doorward
         .keep_proof(&call.door, (TRUST, &name), Some(user), &Value::Null, TRUSTED_FOR)
         .await?;
-    call.set_signed("trust_device", &name, Some(TRUSTED_FOR.seconds()))
+    call.set_signed("trust_device", &name, Some(TRUSTED_FOR.seconds()))?;
+    Ok(())
 }
 
 /// The factor was right: a session begins, or the one there is rotated.
@@ -190,27 +192,6 @@ async fn passed(call: &mut Call, asked: Asked, trusts: bool) -> Answered {
     }
     let user = user_json(call, &user);
     Ok(Answer::Json(json!({ "token": issued.token, "user": user })))
-}
-
-/// The caller, whose password is asked for once more.
-async fn with_password(call: &Call, password: &str, what: &str) -> Result<Caller, Fail> {
-    let caller = call.require(Gate::Sensitive).await?;
-    let user = &caller.visit.person.user;
-    match call
-        .doorward
-        .app_verify_password(user, password, what, &call.origin)
-        .await
-    {
-        Ok(()) => Ok(caller),
-        Err(error) => {
-            let fail = Fail::from(error);
-            Err(if fail.code_text() == Some("CREDENTIAL_ACCOUNT_NOT_FOUND") {
-                Fail::code("INVALID_PASSWORD")
-            } else {
-                fail
-            })
-        }
-    }
 }
 
 pub(super) async fn enable(call: &mut Call) -> Answered {

@@ -8,7 +8,7 @@ use doorward_core::app_auth::sessions::Ending;
 use doorward_core::ports::Letter;
 use doorward_domain::Lifetime;
 
-use super::call::{Call, Gate, escape};
+use super::call::{Call, Caller, Gate, escape};
 use super::check::Check;
 use super::email::{given_username, refuse_foreign_fields, user_json};
 use super::fail::Fail;
@@ -107,14 +107,20 @@ pub(super) async fn verify_password(call: &mut Call) -> Answered {
     let mut check = Check::new("body", body.as_ref());
     let password = check.text("password");
     check.done()?;
+    with_password(call, password, "verify password").await?;
+    Ok(Answer::Json(json!({ "status": true })))
+}
+
+/// The caller, whose password is asked for once more.
+pub(super) async fn with_password(call: &Call, password: &str, what: &str) -> Result<Caller, Fail> {
     let caller = call.require(Gate::Sensitive).await?;
     let user = &caller.visit.person.user;
     match call
         .doorward
-        .app_verify_password(user, password, "verify password", &call.origin)
+        .app_verify_password(user, password, what, &call.origin)
         .await
     {
-        Ok(()) => Ok(Answer::Json(json!({ "status": true }))),
+        Ok(()) => Ok(caller),
         Err(error) => {
             let fail = Fail::from(error);
             Err(if fail.code_text() == Some("CREDENTIAL_ACCOUNT_NOT_FOUND") {

@@ -15,8 +15,8 @@ use super::super::Answer;
 use super::super::check::is_email;
 use super::super::email::given_username;
 use super::{
-    Answered, Call, Caller, Check, Fail, choose, code, number, require_quietly, texts, told, wanted, wire,
-    with,
+    Answered, Call, Caller, Check, Fail, choose, code, number, page_of, require_quietly, texts, told, wanted,
+    wire, with,
 };
 
 /// The cookie with the administrator's own session.
@@ -96,15 +96,7 @@ async fn list(call: &mut Call) -> Answered {
         .skip(offset.unwrap_or(0))
         .take(limit.filter(|limit| *limit > 0).unwrap_or(1000).min(1000))
         .collect();
-    let mut body = json!({ "users": page, "total": total });
-    if let Value::Object(map) = &mut body {
-        for (name, value) in [("limit", limit), ("offset", offset)] {
-            if let Some(value) = value {
-                map.insert(name.to_owned(), json!(value));
-            }
-        }
-    }
-    Ok(Answer::Json(body))
+    Ok(Answer::Json(page_of("users", &page, total, (limit, offset))))
 }
 
 async fn get_user(call: &mut Call) -> Answered {

@@ -7,7 +7,7 @@ use doorward_core::app_auth::api_keys::{ApiKey, ApiKeyChange, MOST_CHECKS, WINDO
 
 use super::super::Answer;
 use super::wire::{self, time};
-use super::{Answered, Call, Caller, Check, Fail, Gate, choose, code, number, told};
+use super::{Answered, Call, Caller, Check, Fail, Gate, choose, code, number, page_of, told};
 
 /// What only an app's own server sets.
 const SERVER_ONLY: &[&str] = &[
@@ -145,15 +145,7 @@ async fn list(call: &mut Call) -> Answered {
         .skip(offset.unwrap_or(0))
         .take(limit.unwrap_or(usize::MAX))
         .collect();
-    let mut body = json!({ "apiKeys": page, "total": total });
-    if let Value::Object(map) = &mut body {
-        for (name, value) in [("limit", limit), ("offset", offset)] {
-            if let Some(value) = value {
-                map.insert(name.to_owned(), json!(value));
-            }
-        }
-    }
-    Ok(Answer::Json(body))
+    Ok(Answer::Json(page_of("apiKeys", &page, total, (limit, offset))))
 }
 
 async fn update(call: &mut Call) -> Answered {

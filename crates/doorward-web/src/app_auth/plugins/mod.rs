@@ -9,7 +9,7 @@ mod passkey;
 mod team;
 
 use http::{Method, StatusCode};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use doorward_core::app_auth::AppError;
 use doorward_domain::app_auth::roles::Wanted;
@@ -341,6 +341,24 @@ fn wanted(body: Option<&Value>) -> Result<Wanted, Fail> {
         .ok_or_else(invalid)
 }
 
+/// A page of a list, with how many there are in all, and which page was asked for.
+fn page_of(
+    name: &str,
+    page: &[Value],
+    total: usize,
+    (limit, offset): (Option<usize>, Option<usize>),
+) -> Value {
+    let mut body = json!({ name: page, "total": total });
+    if let Value::Object(map) = &mut body {
+        for (name, value) in [("limit", limit), ("offset", offset)] {
+            if let Some(value) = value {
+                map.insert(name.to_owned(), json!(value));
+            }
+        }
+    }
+    body
+}
+
 /// A number in a query, when it is one.
 fn number(call: &Call, name: &str) -> Option<usize> {
     call.asked(name).and_then(|text| text.parse().ok())
@@ -389,7 +407,6 @@ fn fits(found: &Value, wanted: &str, operator: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn permissions_are_read_strictly() {

@@ -48,7 +48,8 @@ fn descriptor(one: &Passkey) -> Value {
 }
 
 fn bind(call: &mut Call, secret: &str) -> Result<(), Fail> {
-    call.set_signed(COOKIE, secret, Some(CHALLENGE_LIFE.seconds()))
+    call.set_signed(COOKIE, secret, Some(CHALLENGE_LIFE.seconds()))?;
+    Ok(())
 }
 
 /// What the browser's cookie says; without one there is no challenge.
