@@ -77,6 +77,7 @@ fn index(text: &str) -> SiteIndex {
         audience: Audience::default(),
         client: None,
         secrets: Vec::new(),
+        app_auth: None,
         sites,
         created_at: now,
         updated_at: now,
