@@ -7,6 +7,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use doorward_core::admin::applications::ApplicationChange;
+use doorward_core::app_auth::api_keys::Permissions;
 use doorward_core::app_auth::settings::DoorChange;
 use doorward_domain::Lifetime;
 use doorward_domain::client::ClientKind;
@@ -142,10 +143,19 @@ async fn section_5_11_keys_are_shown_once_and_kept_as_digests() {
             assert_eq!(got.status, StatusCode::NOT_FOUND);
         }
         // What a key stands for, and when it stands for nothing.
-        let (known, user) = app.doorward.app_check_key(&door(&app), &key).await.unwrap();
+        let (known, user) = app
+            .doorward
+            .app_check_key(&door(&app), &key, &Permissions::new())
+            .await
+            .unwrap();
         assert_eq!((known.requests, user.id.to_string()), (1, anna_id.clone()));
         for wrong in ["", "x", &key[..63], &format!("{key}x")] {
-            assert!(app.doorward.app_check_key(&door(&app), wrong).await.is_err());
+            assert!(
+                app.doorward
+                    .app_check_key(&door(&app), wrong, &Permissions::new())
+                    .await
+                    .is_err()
+            );
         }
         let mut program = browser(&app);
         program.headers.push(("x-api-key", key.clone()));
@@ -162,7 +172,12 @@ async fn section_5_11_keys_are_shown_once_and_kept_as_digests() {
             (&changed["name"], &changed["enabled"]),
             (&json!("deploy two"), &json!(false))
         );
-        assert!(app.doorward.app_check_key(&door(&app), &key).await.is_err());
+        assert!(
+            app.doorward
+                .app_check_key(&door(&app), &key, &Permissions::new())
+                .await
+                .is_err()
+        );
         for (body, code) in [
             (json!({ "keyId": id }), "NO_VALUES_TO_UPDATE"),
             (json!({ "keyId": id, "remaining": 3 }), "SERVER_ONLY_PROPERTY"),
@@ -176,15 +191,24 @@ async fn section_5_11_keys_are_shown_once_and_kept_as_digests() {
         assert_eq!((got.status, got.body.as_str()), (StatusCode::NOT_FOUND, ""));
         let ci_key = ci["key"].as_str().unwrap();
         for _ in 0..10 {
-            app.doorward.app_check_key(&door(&app), ci_key).await.unwrap();
+            app.doorward
+                .app_check_key(&door(&app), ci_key, &Permissions::new())
+                .await
+                .unwrap();
         }
         assert!(
-            app.doorward.app_check_key(&door(&app), ci_key).await.is_err(),
+            app.doorward
+                .app_check_key(&door(&app), ci_key, &Permissions::new())
+                .await
+                .is_err(),
             "ten a day"
         );
         app.clock.advance(Lifetime::from_days(2));
         assert!(
-            app.doorward.app_check_key(&door(&app), ci_key).await.is_err(),
+            app.doorward
+                .app_check_key(&door(&app), ci_key, &Permissions::new())
+                .await
+                .is_err(),
             "it ended"
         );
         assert_eq!(
@@ -193,6 +217,150 @@ async fn section_5_11_keys_are_shown_once_and_kept_as_digests() {
         );
         let got = post(&mut anna, "/api-key/delete", json!({ "keyId": id })).await;
         assert_eq!(told(&got), says(404, "KEY_NOT_FOUND"));
+    })
+    .await;
+}
+
+/// Gives the shop a client, and its server, which proves to be the shop.
+async fn server_of(app: &App) -> Client {
+    let shop = open(app, all()).await;
+    let mut client = ApplicationChange::default();
+    client.client.kind = Some(ClientKind::Confidential);
+    client.client.redirect_uris = Some(vec!["https://shop.example.org/callback".to_owned()]);
+    app.doorward.update_application(shop, &client).await.unwrap();
+    let made = app
+        .doorward
+        .rotate_secret(shop, Lifetime::from_seconds(0))
+        .await
+        .unwrap();
+    let proof = format!(
+        "{}:{}",
+        made.application.client.unwrap().client_id,
+        made.client_secret.unwrap()
+    );
+    let mut server = Client::new(app);
+    server
+        .headers
+        .push(("authorization", format!("Basic {}", STANDARD.encode(proof))));
+    server
+}
+
+#[tokio::test]
+async fn the_app_itself_sets_what_a_key_may_do_and_how_often() {
+    each_app(async |app| {
+        let mut server = server_of(&app).await;
+        let (mut anna, anna_id) = somebody(&app, "anna").await;
+        let verify = async |server: &mut Client, body: Value| {
+            let got = ok(server, "/api-key/verify", body).await;
+            (got["valid"].clone(), got["error"]["code"].clone(), got["key"]["remaining"].clone())
+        };
+        let yes = |left: Value| (json!(true), Value::Null, left);
+        let no = |code: &str| (json!(false), json!(code), Value::Null);
+        // For whom has to be said, and must exist; every field is looked at.
+        for (body, status, code) in [
+            (json!({ "name": "x" }), 401, "UNAUTHORIZED_SESSION"),
+            (json!({ "userId": "nobody" }), 400, "USER_NOT_FOUND"),
+            (json!({ "userId": anna_id, "refillAmount": 5 }), 400, "REFILL_AMOUNT_AND_INTERVAL_REQUIRED"),
+            (json!({ "userId": anna_id, "refillInterval": 5 }), 400, "REFILL_INTERVAL_AND_AMOUNT_REQUIRED"),
+            (json!({ "userId": anna_id, "remaining": -1 }), 400, "VALIDATION_ERROR"),
+            (json!({ "userId": anna_id, "remaining": 1.5 }), 400, "VALIDATION_ERROR"),
+            (json!({ "userId": anna_id, "rateLimitMax": 0 }), 400, "VALIDATION_ERROR"),
+            (json!({ "userId": anna_id, "rateLimitTimeWindow": 1_u64 << 60 }), 400, "VALIDATION_ERROR"),
+            (json!({ "userId": anna_id, "permissions": ["files"] }), 400, "VALIDATION_ERROR"),
+            (json!({ "userId": anna_id, "permissions": { "files": vec!["x"; 65] } }), 400, "VALIDATION_ERROR"),
+            (json!({ "userId": anna_id, "metadata": "text" }), 400, "INVALID_METADATA_TYPE"),
+            (json!({ "userId": anna_id, "metadata": { "a": "x".repeat(5000) } }), 400, "VALIDATION_ERROR"),
+        ] {
+            let got = post(&mut server, "/api-key/create", body).await;
+            assert_eq!(told(&got), says(status, code), "{}", got.body);
+        }
+        let made = ok(
+            &mut server,
+            "/api-key/create",
+            json!({
+                "userId": anna_id, "remaining": 2, "refillAmount": 3, "refillInterval": 3_600_000, "rateLimitEnabled": false,
+                "permissions": { "files": ["read", "write"], "mail": [] }, "metadata": { "plan": "gold" },
+            }),
+        )
+        .await;
+        assert_eq!(
+            (&made["referenceId"], &made["metadata"]["plan"], &made["permissions"]["files"][1]),
+            (&json!(anna_id), &json!("gold"), &json!("write"))
+        );
+        let (key, id) = (made["key"].clone(), id_of(&made));
+        // All that is wanted has to be permitted; what is not counts nothing.
+        let asks = |permissions: Value| json!({ "key": key, "permissions": permissions });
+        for wanted in [json!({ "files": ["delete"] }), json!({ "files": ["read"], "mail": ["send"] }), json!({ "db": ["read"] })] {
+            assert_eq!(verify(&mut server, asks(wanted)).await, no("KEY_NOT_FOUND"));
+        }
+        assert_eq!(verify(&mut server, asks(json!({ "files": ["read"] }))).await, yes(json!(1)));
+        assert_eq!(verify(&mut server, json!({ "key": key })).await, yes(json!(0)));
+        assert_eq!(verify(&mut server, json!({ "key": key })).await, no("USAGE_EXCEEDED"));
+        app.clock.advance(Lifetime::from_minutes(60));
+        for left in [2, 1, 0] {
+            assert_eq!(verify(&mut server, json!({ "key": key })).await, yes(json!(left)));
+        }
+        assert_eq!(verify(&mut server, json!({ "key": key })).await, no("USAGE_EXCEEDED"));
+        // The person sees all of it and changes none of it.
+        assert_eq!(see(&mut anna, &format!("/api-key/get?id={id}")).await["refillAmount"], 3);
+        for change in [json!({ "permissions": { "files": ["delete"] } }), json!({ "remaining": 9 }), json!({ "rateLimitEnabled": false })] {
+            let mut body = change;
+            body["keyId"] = json!(id);
+            let got = post(&mut anna, "/api-key/update", body).await;
+            assert_eq!(told(&got), says(400, "SERVER_ONLY_PROPERTY"));
+        }
+        // A window of the app's own.
+        let change = json!({
+            "keyId": id, "remaining": null, "rateLimitEnabled": true, "rateLimitMax": 7, "rateLimitTimeWindow": 60_000, "permissions": null,
+        });
+        let changed = ok(&mut server, "/api-key/update", change).await;
+        assert_eq!(
+            (&changed["remaining"], &changed["permissions"], &changed["metadata"]["plan"]),
+            (&Value::Null, &Value::Null, &json!("gold"))
+        );
+        assert_eq!(verify(&mut server, asks(json!({ "files": ["read"] }))).await, no("KEY_NOT_FOUND"));
+        app.clock.advance(Lifetime::from_minutes(1));
+        for _ in 0..7 {
+            assert_eq!(verify(&mut server, json!({ "key": key })).await, yes(Value::Null));
+        }
+        assert_eq!(verify(&mut server, json!({ "key": key })).await, no("RATE_LIMIT_EXCEEDED"));
+        app.clock.advance(Lifetime::from_minutes(1));
+        assert_eq!(verify(&mut server, json!({ "key": key })).await, yes(Value::Null));
+        assert_eq!(
+            ok(&mut server, "/api-key/delete", json!({ "keyId": id })).await,
+            json!({ "success": true })
+        );
+        assert_eq!(verify(&mut server, json!({ "key": key })).await, no("KEY_NOT_FOUND"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_limited_key_is_not_used_more_often_by_many_at_once() {
+    each_app(async |app| {
+        let server = server_of(&app).await;
+        let (_, anna_id) = somebody(&app, "anna").await;
+        let made = ok(
+            &mut server.clone(),
+            "/api-key/create",
+            json!({ "userId": anna_id, "remaining": 5 }),
+        )
+        .await;
+        let key = made["key"].clone();
+        let mut calls = tokio::task::JoinSet::new();
+        for _ in 0..12 {
+            let (mut server, key) = (server.clone(), key.clone());
+            calls.spawn(async move { post(&mut server, "/api-key/verify", json!({ "key": key })).await });
+        }
+        let answers = calls.join_all().await;
+        let valid = answers
+            .iter()
+            .filter(|got| got.status == StatusCode::OK && got.json()["valid"] == true);
+        assert_eq!(valid.count(), 5);
+        assert!(
+            answers.iter().all(|got| got.status == StatusCode::OK),
+            "a crowd is no fault"
+        );
     })
     .await;
 }
@@ -274,9 +442,17 @@ async fn a_banned_persons_keys_stand_for_nothing() {
             .as_str()
             .unwrap()
             .to_owned();
-        app.doorward.app_check_key(&door(&app), &key).await.unwrap();
+        app.doorward
+            .app_check_key(&door(&app), &key, &Permissions::new())
+            .await
+            .unwrap();
         ok(&mut root, "/admin/ban-user", json!({ "userId": bob_id })).await;
-        assert!(app.doorward.app_check_key(&door(&app), &key).await.is_err());
+        assert!(
+            app.doorward
+                .app_check_key(&door(&app), &key, &Permissions::new())
+                .await
+                .is_err()
+        );
         let mut device = Authenticator::new(9, ORIGIN);
         ok(&mut root, "/admin/unban-user", json!({ "userId": bob_id })).await;
         ok(

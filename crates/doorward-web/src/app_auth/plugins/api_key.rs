@@ -3,7 +3,8 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use doorward_core::app_auth::api_keys::{ApiKey, ApiKeyChange, MOST_CHECKS, WINDOW};
+use doorward_core::app_auth::api_keys::{ApiKey, ApiKeyChange, AppKeyChange, KeyHand, Permissions};
+use doorward_domain::UserId;
 
 use super::super::Answer;
 use super::wire::{self, time};
@@ -36,10 +37,12 @@ pub(super) async fn route(call: &mut Call, get: bool, what: &str) -> Answered {
 fn key_json(key: &ApiKey) -> Value {
     json!({
         "configId": "default", "name": key.name, "start": key.start, "referenceId": key.user.to_string(), "prefix": key.prefix,
-        "refillInterval": null, "refillAmount": null, "lastRefillAt": null, "enabled": key.enabled, "rateLimitEnabled": true,
-        "rateLimitTimeWindow": WINDOW.seconds() * 1000, "rateLimitMax": MOST_CHECKS, "requestCount": key.requests,
-        "remaining": null, "lastRequest": key.last_request.map(time), "expiresAt": key.expires_at.map(time),
-        "createdAt": time(key.created_at), "updatedAt": time(key.updated_at), "permissions": null, "metadata": null,
+        "refillInterval": key.refill.map(|(_, interval)| interval), "refillAmount": key.refill.map(|(amount, _)| amount),
+        "lastRefillAt": key.last_refill.map(time), "enabled": key.enabled, "rateLimitEnabled": key.rate_limited,
+        "rateLimitTimeWindow": key.rate_window, "rateLimitMax": key.rate_max, "requestCount": key.requests,
+        "remaining": key.remaining, "lastRequest": key.last_request.map(time), "expiresAt": key.expires_at.map(time),
+        "createdAt": time(key.created_at), "updatedAt": time(key.updated_at), "permissions": key.permissions,
+        "metadata": key.metadata,
         "id": key.id.to_string(),
     })
 }
@@ -71,7 +74,60 @@ fn change_of(check: &mut Check<'_>) -> ApiKeyChange {
         prefix: None,
         expires_in,
         enabled: None,
+        app: AppKeyChange::default(),
     }
+}
+
+/// What a body says of what only the app itself sets.
+fn app_change_of(check: &mut Check<'_>) -> AppKeyChange {
+    let mut whole = |name: &str| {
+        let given = check.any(name).filter(|value| !value.is_null());
+        if given.is_some_and(|value| value.as_i64().is_none()) {
+            check.refuse(name, "Invalid input: expected a whole number");
+        }
+        given.and_then(Value::as_i64)
+    };
+    let rate_max = whole("rateLimitMax");
+    let rate_window = whole("rateLimitTimeWindow");
+    let remaining = whole("remaining");
+    let refill_amount = whole("refillAmount");
+    let refill_interval = whole("refillInterval");
+    AppKeyChange {
+        rate_limited: check.maybe_bool("rateLimitEnabled"),
+        rate_max,
+        rate_window,
+        remaining: check.any("remaining").map(|_| remaining),
+        refill_amount,
+        refill_interval,
+        permissions: check.any("permissions").map(|value| permissions_of(check, value)),
+        metadata: check
+            .any("metadata")
+            .map(|value| (!value.is_null()).then(|| value.clone())),
+    }
+}
+
+/// Resources with lists of actions; null is `None`.
+fn permissions_of(check: &mut Check<'_>, value: &Value) -> Option<Permissions> {
+    if value.is_null() {
+        return None;
+    }
+    let read = serde_json::from_value(value.clone());
+    if read.is_err() {
+        check.refuse(
+            "permissions",
+            "Invalid input: expected lists of texts by resource",
+        );
+    }
+    read.ok()
+}
+
+/// Is it the app itself that calls? It says so with its client id and secret.
+async fn is_app(call: &Call) -> Result<bool, Fail> {
+    let authorization = call.header("authorization").unwrap_or_default();
+    let itself = call
+        .doorward
+        .app_is_itself(&call.door, authorization, &call.origin);
+    itself.await.map_err(told)
 }
 
 fn refuse_foreign(body: Option<&Value>) -> Result<(), Fail> {
@@ -99,13 +155,25 @@ async fn create(call: &mut Call) -> Answered {
         check.refuse("prefix", text);
     }
     let named = check.maybe_text("userId");
+    let by_app = is_app(call).await?;
+    if by_app {
+        new.app = app_change_of(&mut check);
+    }
     check.done()?;
     new.prefix = prefix.map(str::to_owned);
-    let caller = owner(call, named).await?;
-    refuse_foreign(body.as_ref())?;
+    let user = if by_app {
+        named
+            .ok_or_else(|| code("UNAUTHORIZED_SESSION"))?
+            .parse::<UserId>()
+            .map_err(|_| code("USER_NOT_FOUND"))?
+    } else {
+        let caller = owner(call, named).await?;
+        refuse_foreign(body.as_ref())?;
+        caller.visit.person.user.id
+    };
     let (key, open) = call
         .doorward
-        .app_create_key(&call.door, &caller.visit, &new, &call.origin)
+        .app_create_key(&call.door, user, &new, &call.origin)
         .await
         .map_err(told)?;
     let mut value = key_json(&key);
@@ -155,12 +223,21 @@ async fn update(call: &mut Call) -> Answered {
     let mut change = change_of(&mut check);
     change.enabled = check.maybe_bool("enabled");
     let named = check.maybe_text("userId");
+    let by_app = is_app(call).await?;
+    if by_app {
+        change.app = app_change_of(&mut check);
+    }
     check.done()?;
-    let caller = owner(call, named).await?;
-    refuse_foreign(body.as_ref())?;
+    let hand = if by_app {
+        KeyHand::App
+    } else {
+        let caller = owner(call, named).await?;
+        refuse_foreign(body.as_ref())?;
+        KeyHand::Person(caller.visit.person.user.id)
+    };
     let key = call
         .doorward
-        .app_change_key(&call.door, &caller.visit, id, &change, &call.origin)
+        .app_change_key(&call.door, hand, id, &change, &call.origin)
         .await
         .map_err(told)?;
     Ok(Answer::Json(key_json(&key)))
@@ -169,20 +246,17 @@ async fn update(call: &mut Call) -> Answered {
 /// differs: the recorded servers check keys within the app's own process. Ours is asked by the app's server, which proves to be the app
 /// with its client id and secret; for everybody else there is no such call.
 async fn verify(call: &mut Call) -> Answered {
-    let authorization = call.header("authorization").unwrap_or_default();
-    let itself = call
-        .doorward
-        .app_is_itself(&call.door, authorization, &call.origin)
-        .await
-        .map_err(told)?;
-    if !itself {
+    if !is_app(call).await? {
         return Err(Fail::nothing());
     }
-    let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", call.body.as_ref());
     let open = check.text("key");
+    let wanted = check
+        .any("permissions")
+        .and_then(|value| permissions_of(&mut check, value));
     check.done()?;
-    match call.doorward.app_check_key(&call.door, open).await {
+    let wanted = wanted.unwrap_or_default();
+    match call.doorward.app_check_key(&call.door, open, &wanted).await {
         Ok((key, user)) => Ok(Answer::Json(json!({
             "valid": true, "error": null, "key": key_json(&key), "user": wire::user(&user, &call.door, call.now()),
         }))),
@@ -199,13 +273,17 @@ async fn verify(call: &mut Call) -> Answered {
 }
 
 async fn delete(call: &mut Call) -> Answered {
-    let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", call.body.as_ref());
     let id = check.text("keyId");
     check.done()?;
-    let caller = call.require(Gate::Sensitive).await?;
+    let hand = if is_app(call).await? {
+        KeyHand::App
+    } else {
+        let caller = call.require(Gate::Sensitive).await?;
+        KeyHand::Person(caller.visit.person.user.id)
+    };
     call.doorward
-        .app_delete_key(&call.door, &caller.visit, id, &call.origin)
+        .app_delete_key(&call.door, hand, id, &call.origin)
         .await
         .map_err(told)?;
     Ok(Answer::Json(json!({ "success": true })))

@@ -173,6 +173,16 @@ const TEXTS: &[(&str, &str)] = &[
     ("KEY_DISABLED", "API Key is disabled"),
     ("KEY_EXPIRED", "API Key has expired"),
     ("RATE_LIMIT_EXCEEDED", "Rate limit exceeded."),
+    ("USAGE_EXCEEDED", "API Key has reached its usage limit"),
+    ("INVALID_METADATA_TYPE", "metadata must be an object or undefined"),
+    (
+        "REFILL_AMOUNT_AND_INTERVAL_REQUIRED",
+        "refillInterval is required when refillAmount is provided",
+    ),
+    (
+        "REFILL_INTERVAL_AND_AMOUNT_REQUIRED",
+        "refillAmount is required when refillInterval is provided",
+    ),
     ("USER_BANNED", "User is banned"),
     (
         "EXPIRES_IN_IS_TOO_SMALL",
