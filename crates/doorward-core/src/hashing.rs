@@ -1,6 +1,9 @@
 //! The bounded hashing pool: a fixed number of threads, a fair queue of fixed length, and an honest "busy" beyond it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
 use tokio::sync::Semaphore;
 
 use doorward_domain::Reason;
@@ -8,12 +11,51 @@ use doorward_domain::Reason;
 use crate::error::{Error, Fault, Refused, Result};
 use crate::metrics::Hashing;
 
+/// After so long without a hash the memory of hashes goes back to the system. Until then it serves the next one: fresh memory
+/// costs a good part of a hash.
+const IDLE: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 5000 });
+
 /// Hashing pool. First come, first served.
 pub struct Pool {
     threads: Arc<Semaphore>,
+    count: usize,
     places: Arc<Semaphore>,
     most: usize,
     metrics: Hashing,
+    memory: Arc<Memory>,
+}
+
+/// Who gives the memory of hashes back.
+#[derive(Default)]
+struct Memory {
+    /// Hashes begun so far.
+    begun: AtomicU64,
+    /// Is somebody waiting for a pause?
+    watched: AtomicBool,
+}
+
+impl Memory {
+    /// Gives the memory back once no hash began and none runs for [`IDLE`]; one task at a time waits for that.
+    fn watch(self: &Arc<Self>, threads: &Arc<Semaphore>, all: usize) {
+        if self.watched.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (memory, threads) = (Arc::clone(self), Arc::clone(threads));
+        tokio::spawn(async move {
+            let mut seen = memory.begun.load(Ordering::Acquire);
+            loop {
+                tokio::time::sleep(IDLE).await;
+                let begun = memory.begun.load(Ordering::Acquire);
+                if begun == seen && threads.available_permits() >= all {
+                    break;
+                }
+                seen = begun;
+            }
+            // Before the memory goes: whoever begins now watches anew.
+            memory.watched.store(false, Ordering::Release);
+            doorward_crypto::password::release_memory();
+        });
+    }
 }
 
 impl Pool {
@@ -23,9 +65,11 @@ impl Pool {
         let threads = threads.max(1);
         Self {
             threads: Arc::new(Semaphore::new(threads)),
+            count: threads,
             places: Arc::new(Semaphore::new(threads.saturating_add(queue))),
             most: threads.saturating_add(queue),
             metrics,
+            memory: Arc::default(),
         }
     }
 
@@ -53,6 +97,7 @@ impl Pool {
         drop(waiting);
         let turn = turn.map_err(|closed| Fault::caused("the hashing pool is closed", closed))?;
         let running = Counted::new(&self.metrics.running);
+        self.memory.begun.fetch_add(1, Ordering::AcqRel);
         // The permit travels into the thread: when the caller goes away, the thread still counts until it is done.
         let result = tokio::task::spawn_blocking(move || {
             let result = work();
@@ -61,6 +106,7 @@ impl Pool {
         })
         .await;
         drop(running);
+        self.memory.watch(&self.threads, self.count);
         result.map_err(|failed| Error::Fault(Fault::caused("a hashing thread ended early", failed)))
     }
 }
@@ -77,5 +123,29 @@ impl<'a> Counted<'a> {
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
         self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn after_a_pause_nobody_waits_for_one_and_the_next_hash_is_watched_anew() {
+        let pool = Pool::new(2, 4, Hashing::default());
+        for round in 1..=2 {
+            assert_eq!(pool.run(|| 7).await.unwrap(), 7);
+            assert!(pool.memory.watched.load(Ordering::Acquire), "round {round}");
+            // A hash that runs longer than a pause keeps the memory.
+            pool.run(|| std::thread::sleep(IDLE * 4)).await.unwrap();
+            assert!(pool.memory.watched.load(Ordering::Acquire), "round {round}");
+            let mut looks = 0;
+            while pool.memory.watched.load(Ordering::Acquire) {
+                looks += 1;
+                assert!(looks < 500, "given back after a pause");
+                tokio::time::sleep(IDLE).await;
+            }
+            assert_eq!(pool.memory.begun.load(Ordering::Acquire), round * 2);
+        }
     }
 }

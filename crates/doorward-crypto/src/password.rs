@@ -11,10 +11,12 @@
 
 mod choice;
 mod imported;
+mod room;
 
 pub use choice::choose_params;
+pub use room::release as release_memory;
 
-use argon2::{Algorithm, Argon2, Block, Params, Version};
+use argon2::{Algorithm, Argon2, Params, Version};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
@@ -37,11 +39,6 @@ const MAX_MEMORY_KIB: u32 = 1024 * 1024;
 /// No argon2 hash may touch more memory than this in all (4 GiB, in KiB): about three seconds of one core.
 const MAX_WORK_KIB: u64 = 4 * 1024 * 1024;
 const MAX_LANES: u32 = 64;
-/// The memory of a hash is asked for in pieces of at least this size. The allocator of glibc keeps what is smaller than 32 MiB for
-/// later, for each of its arenas, and threads take turns among many; what is larger it maps, and gives back at once. What is
-/// asked for and not touched costs nothing.
-const LEAST_RESERVED: usize = 33 * 1024 * 1024;
-
 /// What one argon2id hash costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Argon2Params {
@@ -297,23 +294,13 @@ fn argon2(
         Some(out.len()),
     )
     .map_err(|_| PasswordError::Parameters)?;
-    let mut memory = memory(params.block_count())?;
+    let mut room = room::Room::of(params.block_count())?;
     Argon2::new(algorithm, version, params)
-        .hash_password_into_with_memory(password.as_bytes(), salt, out, memory.as_mut_slice())
+        .hash_password_into_with_memory(password.as_bytes(), salt, out, room.blocks())
         .map_err(|error| match error {
             argon2::Error::OutOfMemory => PasswordError::OutOfMemory,
             _ => PasswordError::Parameters,
         })
-}
-
-/// Room for so many blocks, to be given back to the system when it is dropped.
-fn memory(blocks: usize) -> Result<Vec<Block>, PasswordError> {
-    let mut memory = Vec::new();
-    memory
-        .try_reserve_exact(blocks.max(LEAST_RESERVED / Block::SIZE))
-        .map_err(|_| PasswordError::OutOfMemory)?;
-    memory.resize(blocks, Block::new());
-    Ok(memory)
 }
 
 fn phc(params: &Argon2Params, salt: &[u8], hash: &[u8]) -> String {
