@@ -76,7 +76,7 @@ pub fn release() {
 
 #[cfg(test)]
 mod tests {
-    use crate::password::{Argon2Params, Verified, hash, verify};
+    use crate::password::{Argon2Params, hash, verify};
 
     #[test]
     fn what_an_earlier_hash_left_behind_changes_nothing() {
@@ -99,7 +99,7 @@ mod tests {
             // In memory of the other, of its own, and in fresh one.
             assert_eq!(hash("two", &[2; 16], &large).unwrap(), second);
             assert_eq!(hash("one", &[1; 16], &small).unwrap(), first);
-            assert_eq!(verify("one", &second), Verified::Mismatch);
+            assert!(!verify("one", &second).is_match());
             super::release();
         }
     }
