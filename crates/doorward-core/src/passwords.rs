@@ -86,7 +86,7 @@ impl Doorward {
         let clock = std::sync::Arc::clone(&self.inner.ports.clock);
         let memory = self.inner.options.hashing_memory_kib;
         let work = move || {
-            password::choose_params(
+            let chosen = password::choose_params(
                 |params| {
                     let begin = clock.monotonic_micros();
                     let _hash = password::hash("measuring this machine", &[7; 16], params);
@@ -94,7 +94,9 @@ impl Doorward {
                 },
                 memory,
                 1,
-            )
+            );
+            password::release_memory();
+            chosen
         };
         tokio::task::spawn_blocking(work)
             .await
