@@ -32,6 +32,7 @@ use http::header::{
 use http::{HeaderMap, Method, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_core::app_auth::Door;
@@ -256,7 +257,7 @@ async fn read_body(call: &mut Call, app: &App, request: Request) -> Result<(), F
             "Invalid JSON in request body",
         )
     };
-    call.body = match kind.as_str() {
+    let body = match kind.as_str() {
         "application/json" if bytes.is_empty() => None,
         "application/json" => Some(serde_json::from_slice(&bytes).map_err(|_| invalid())?),
         "application/x-www-form-urlencoded" if takes_forms => {
@@ -278,6 +279,7 @@ async fn read_body(call: &mut Call, app: &App, request: Request) -> Result<(), F
             ));
         }
     };
+    call.body = body.map(Arc::new);
     Ok(())
 }
 

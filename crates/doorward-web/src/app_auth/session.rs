@@ -101,7 +101,7 @@ pub(super) async fn list(call: &mut Call) -> Answered {
 
 pub(super) async fn revoke(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let token = check.text("token");
     check.done()?;
     let caller = call.require(Gate::Sensitive).await?;

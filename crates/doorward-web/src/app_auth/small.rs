@@ -40,7 +40,7 @@ pub(super) async fn generate(call: &mut Call) -> Answered {
 
 pub(super) async fn verify(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let token = check.text("token");
     check.done()?;
     let bad = |text: &str| Fail::plain(StatusCode::BAD_REQUEST, text);
@@ -104,7 +104,7 @@ pub(super) async fn device_sessions(call: &mut Call) -> Answered {
 /// The held session that a call names.
 async fn named(call: &Call) -> Result<Caller, Fail> {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let token = check.text("sessionToken");
     check.done()?;
     let held = held(call).await?;

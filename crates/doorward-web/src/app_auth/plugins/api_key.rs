@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 use doorward_core::app_auth::api_keys::{ApiKey, ApiKeyChange, MOST_CHECKS, WINDOW};
 
@@ -89,8 +90,8 @@ fn refuse_foreign(body: Option<&Value>) -> Result<(), Fail> {
 }
 
 async fn create(call: &mut Call) -> Answered {
-    let body = call.body.clone().or_else(|| Some(json!({})));
-    let mut check = Check::new("body", body.as_ref());
+    let body = call.body.clone().or_else(|| Some(Arc::new(json!({}))));
+    let mut check = Check::new("body", body.as_deref());
     let mut new = change_of(&mut check);
     let prefix = check.maybe_text("prefix");
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
@@ -102,7 +103,7 @@ async fn create(call: &mut Call) -> Answered {
     check.done()?;
     new.prefix = prefix.map(str::to_owned);
     let caller = owner(call, named).await?;
-    refuse_foreign(body.as_ref())?;
+    refuse_foreign(body.as_deref())?;
     let (key, open) = call
         .doorward
         .app_create_key(&call.door, &caller.visit, &new, &call.origin)
@@ -150,14 +151,14 @@ async fn list(call: &mut Call) -> Answered {
 
 async fn update(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let id = check.text("keyId");
     let mut change = change_of(&mut check);
     change.enabled = check.maybe_bool("enabled");
     let named = check.maybe_text("userId");
     check.done()?;
     let caller = owner(call, named).await?;
-    refuse_foreign(body.as_ref())?;
+    refuse_foreign(body.as_deref())?;
     let key = call
         .doorward
         .app_change_key(&call.door, &caller.visit, id, &change, &call.origin)
@@ -179,7 +180,7 @@ async fn verify(call: &mut Call) -> Answered {
         return Err(Fail::nothing());
     }
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let open = check.text("key");
     check.done()?;
     match call.doorward.app_check_key(&call.door, open).await {
@@ -200,7 +201,7 @@ async fn verify(call: &mut Call) -> Answered {
 
 async fn delete(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let id = check.text("keyId");
     check.done()?;
     let caller = call.require(Gate::Sensitive).await?;
