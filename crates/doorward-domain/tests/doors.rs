@@ -81,19 +81,23 @@ fn host_and_base_path_decide_and_a_renamed_host_is_forgiven_where_it_is_clear() 
         application(5, Some(door("https://nowhere.example", &[]))),
     ];
     let cases = [
-        (Some("a.example"), "/api/auth/get-session", Some(("a1", "/api/auth"))),
-        (Some("A.Example"), "/auth", Some(("a1", "/auth"))),
         (
-            Some("b.example:8443"),
-            "/api/auth/ok",
-            Some(("a2", "/api/auth")),
+            Some("a.example"),
+            "/api/auth/get-session",
+            Some(("a1", "/api/auth")),
         ),
+        (Some("A.Example"), "/auth", Some(("a1", "/auth"))),
+        (Some("b.example:8443"), "/api/auth/ok", Some(("a2", "/api/auth"))),
         // Another port is another host: two apps have this path, and nobody can tell.
         (Some("b.example"), "/api/auth/ok", None),
         (None, "/auth/ok", None),
         (Some("a.example"), "/api/authors", Some(("a3", "/api"))),
         // A host that is named comes before a longer path.
-        (Some("proxy.internal"), "/shop/auth/ok", Some(("a3", "/shop/auth"))),
+        (
+            Some("proxy.internal"),
+            "/shop/auth/ok",
+            Some(("a3", "/shop/auth")),
+        ),
         (Some("a.example"), "/shop/auth/", Some(("a3", "/shop/auth"))),
         (None, "/shop/authority", None),
         (Some("nowhere.example"), "/", None),
@@ -108,12 +112,14 @@ fn host_and_base_path_decide_and_a_renamed_host_is_forgiven_where_it_is_clear() 
     let long = format!("/api/auth/{}", "x".repeat(503));
     assert_eq!(found(&apps, Some("a.example"), &long), None);
     assert!(found(&apps, Some("a.example"), long.get(..512).unwrap_or_default()).is_some());
-    assert!(DoorIndex::default().find(Some("a.example"), "/api/auth").is_none());
+    assert!(
+        DoorIndex::default()
+            .find(Some("a.example"), "/api/auth")
+            .is_none()
+    );
 }
 
-const BASES: [&str; 8] = [
-    "", "/a", "/a/b", "/a/b/c", "/ab", "/b", "/a/", "/é/a",
-];
+const BASES: [&str; 8] = ["", "/a", "/a/b", "/a/b/c", "/ab", "/b", "/a/", "/é/a"];
 const HOSTS: [&str; 4] = ["one.example", "two.example", "two.example:81", "One.Example"];
 
 fn doors() -> impl Strategy<Value = Option<AppAuth>> {

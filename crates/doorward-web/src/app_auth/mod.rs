@@ -55,6 +55,8 @@ const EXPOSED: &str = "set-auth-token, set-auth-jwt, set-ott, x-retry-after";
 enum Answer {
     /// JSON; `null` is a body too.
     Json(Value),
+    /// JSON that is written already.
+    Text(Bytes),
     /// The browser is sent on, with 302.
     Go(String),
     /// A page.
@@ -560,6 +562,10 @@ fn json_body(response: &mut Response, value: &Value) {
     } else {
         Bytes::from(value.to_string())
     };
+    json_text(response, body);
+}
+
+fn json_text(response: &mut Response, body: Bytes) {
     *response.body_mut() = body.into();
     response
         .headers_mut()
@@ -573,6 +579,7 @@ fn respond(call: &Call, result: Answered, cors: Option<&str>) -> Response {
     headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
     match result {
         Ok(Answer::Json(value)) => json_body(&mut response, &value),
+        Ok(Answer::Text(text)) => json_text(&mut response, text),
         Ok(Answer::Status(status, value)) => {
             *response.status_mut() = status;
             json_body(&mut response, &value);

@@ -69,7 +69,7 @@ pub(super) async fn verify(call: &mut Call) -> Answered {
     };
     call.keep_session(&token, Remember::Yes)?;
     let caller = Caller { visit, token };
-    Ok(Answer::Json(session::pair(call, &caller, None)))
+    Ok(session::pair_answer(call, &caller))
 }
 
 /// All sessions that this browser holds; only cookies with our signature count.
@@ -96,7 +96,7 @@ pub(super) async fn device_sessions(call: &mut Call) -> Answered {
     let list: Vec<Value> = held
         .iter()
         .filter(|caller| seen.insert(caller.visit.person.user.id))
-        .map(|caller| session::pair(call, caller, None))
+        .map(|caller| session::pair(call, caller))
         .collect();
     Ok(Answer::Json(Value::Array(list)))
 }
@@ -115,7 +115,7 @@ async fn named(call: &Call) -> Result<Caller, Fail> {
 pub(super) async fn set_active(call: &mut Call) -> Answered {
     let caller = named(call).await?;
     call.keep_session(&caller.token, Remember::Yes)?;
-    Ok(Answer::Json(session::pair(call, &caller, None)))
+    Ok(session::pair_answer(call, &caller))
 }
 
 pub(super) async fn revoke(call: &mut Call) -> Answered {
