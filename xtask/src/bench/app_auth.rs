@@ -75,7 +75,7 @@ impl Call {
 
     fn seconds(self, seconds: u32) -> u32 {
         if self == Self::SignIn {
-            (2 * seconds).max(SIGN_IN_SECONDS)
+            (3 * seconds).max(SIGN_IN_SECONDS)
         } else {
             seconds
         }

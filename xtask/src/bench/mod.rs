@@ -196,7 +196,7 @@ pub(crate) fn run(workspace: &Workspace, depth: Depth, part: Part, programs: Bui
         }
     }
     if programs == Build::Fresh {
-        build(workspace)?;
+        build(workspace, part)?;
     }
     let program = workspace.path("target/release/doorward");
     if part == Part::AppAuth {
@@ -286,7 +286,7 @@ fn app_auth_only(workspace: &Workspace, program: &Path, depth: Depth) -> Result<
     Ok(true)
 }
 
-fn build(workspace: &Workspace) -> Result<(), String> {
+fn build(workspace: &Workspace, part: Part) -> Result<(), String> {
     println!("building");
     workspace.run(
         "cargo",
@@ -300,11 +300,13 @@ fn build(workspace: &Workspace) -> Result<(), String> {
         ],
     )?;
     let examples = [
-        ("doorward-web", "empty"),
         ("doorward-crypto", "rates"),
+        ("doorward-web", "empty"),
         ("doorward-store", "seed"),
     ];
-    for (package, example) in examples {
+    // The doors of applications alone need the rates alone.
+    let needed = if part == Part::All { examples.len() } else { 1 };
+    for (package, example) in examples.into_iter().take(needed) {
         workspace.run(
             "cargo",
             &[
