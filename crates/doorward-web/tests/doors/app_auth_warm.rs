@@ -15,9 +15,9 @@ const REQUESTS: u64 = 50;
 /// A browser with the cookie alone, and a program with the token alone.
 async fn both_ways(app: &App) -> [Client; 2] {
     let mut cookie = browser(app);
-    let token = sign_up(&mut cookie, "alice").await["token"].clone();
+    let made = sign_up(&mut cookie, "alice").await;
+    let token = made.get("token").and_then(Value::as_str).expect("a token");
     let mut bearer = Client::new(app);
-    let token = token.as_str().expect("a token");
     bearer.headers.push(("authorization", format!("Bearer {token}")));
     [cookie, bearer]
 }
