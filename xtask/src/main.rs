@@ -28,9 +28,13 @@ Usage: cargo xtask <task>
   tidy                check the rules that the compiler cannot check; lists every problem as file:line
   generate            write the reference pages under docs/reference from the code
   generate --check    only say which of them are out of date
-  bench               measure against an empty handler, raw cryptography and npm oidc-provider, a few minutes; prints
+  bench               measure against an empty handler, raw cryptography, npm oidc-provider and npm better-auth, a few
+                      minutes; prints
   bench --full        the same for longer, and writes docs/performance.md
-  bench --no-build    either of them with what target/release holds already
+  bench --only app-auth
+                      only the doors of applications and the token API, against npm better-auth; with --full it writes
+                      that section of docs/performance.md and leaves the rest as it is
+  bench --no-build    any of them with what target/release holds already
   budgets             hold the release binary to its size, memory and page weight (scripts/test builds it first)
   help                this text
 
@@ -44,32 +48,18 @@ fn main() -> ExitCode {
         ["tidy"] => Workspace::find().and_then(|workspace| tidy::run(&workspace)),
         ["generate"] => Workspace::find().and_then(|workspace| generate::write(&workspace)),
         ["generate", "--check"] => Workspace::find().and_then(|workspace| generate::check(&workspace)),
-        ["bench", options @ ..]
-            if options
-                .iter()
-                .all(|option| ["--full", "--no-build"].contains(option)) =>
-        {
-            let depth = if options.contains(&"--full") {
-                bench::Depth::Full
-            } else {
-                bench::Depth::Short
-            };
-            let build = if options.contains(&"--no-build") {
-                bench::Build::AsItIs
-            } else {
-                bench::Build::Fresh
-            };
-            Workspace::find().and_then(|workspace| bench::run(&workspace, depth, build))
-        }
+        ["bench", options @ ..] => match bench_options(options) {
+            Some((depth, part, build)) => {
+                Workspace::find().and_then(|workspace| bench::run(&workspace, depth, part, build))
+            }
+            None => return unknown(&arguments),
+        },
         ["budgets"] => Workspace::find().and_then(|workspace| bench::budgets::run(&workspace)),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             return ExitCode::SUCCESS;
         }
-        other => {
-            eprintln!("xtask: `{}` is not a task\n\n{HELP}", other.join(" "));
-            return ExitCode::from(2);
-        }
+        other => return unknown(other),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
@@ -79,4 +69,24 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn unknown(arguments: &[&str]) -> ExitCode {
+    eprintln!("xtask: `{}` is not a task\n\n{HELP}", arguments.join(" "));
+    ExitCode::from(2)
+}
+
+/// What `bench` is to do; nothing when an option is none of its own.
+fn bench_options(options: &[&str]) -> Option<(bench::Depth, bench::Part, bench::Build)> {
+    let (mut depth, mut part, mut build) = (bench::Depth::Short, bench::Part::All, bench::Build::Fresh);
+    let mut options = options.iter();
+    while let Some(option) = options.next() {
+        match *option {
+            "--full" => depth = bench::Depth::Full,
+            "--no-build" => build = bench::Build::AsItIs,
+            "--only" if options.next() == Some(&"app-auth") => part = bench::Part::AppAuth,
+            _ => return None,
+        }
+    }
+    Some((depth, part, build))
 }

@@ -4,7 +4,9 @@
 //! `raw_sign_per_second` is the library alone, over bytes that are ready; `sign_per_second` is a whole token through this
 //! crate (header, base64url, signature); `argon2id_per_second` is a whole PHC string.
 //!
-//! `cargo run --release -p doorward-crypto --example rates -- [threads] [seconds] [memory KiB] [iterations]`
+//! `cargo run --release -p doorward-crypto --example rates -- [threads] [seconds] [memory KiB] [iterations] [hashes]`
+//!
+//! With the word `hashes` at the end the signatures are left out.
 #![expect(clippy::print_stdout, reason = "the line of JSON is what this program is for")]
 
 use std::error::Error;
@@ -26,7 +28,12 @@ use serde_json::{Map, Value, json};
 const CLAIMS: &[u8] = br#"{"iss":"https://id.example.com/application/o/grafana/","sub":"0190f0f0-1111-7222-8333-444455556666","aud":"grafana","exp":1793448000,"iat":1793446200,"jti":"0190f0f0-1111-7222-8333-777788889999","client_id":"grafana","scope":"openid email profile"}"#;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut arguments = std::env::args().skip(1).map(|argument| argument.parse::<u32>());
+    let mut words: Vec<String> = std::env::args().skip(1).collect();
+    let hashes_only = words.last().is_some_and(|word| word == "hashes");
+    if hashes_only {
+        words.pop();
+    }
+    let mut arguments = words.iter().map(|argument| argument.parse::<u32>());
     let threads = arguments.next().transpose()?.unwrap_or(1).max(1);
     let seconds = arguments.next().transpose()?.unwrap_or(2).max(1);
     let memory_kib = arguments
@@ -48,7 +55,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     line.insert("threads".to_owned(), threads.into());
     line.insert("seconds".to_owned(), seconds.into());
     let (mut raw, mut signatures) = (Map::new(), Map::new());
-    for algorithm in Algorithm::SIGNING {
+    let algorithms = Algorithm::SIGNING.into_iter().filter(|_| !hashes_only);
+    for algorithm in algorithms {
         let key = SigningKey::generate(algorithm)?;
         let rate = per_second(threads, time, || key.sign("at+jwt", CLAIMS).is_ok())?;
         signatures.insert(algorithm.to_string(), rate);

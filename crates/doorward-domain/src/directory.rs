@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::ApplicationId;
+use crate::app_auth::doors::DoorIndex;
 use crate::application::Application;
 use crate::claim::CustomScope;
 use crate::group::GroupTree;
@@ -22,6 +23,8 @@ pub struct Directory {
     pub session_policy: SessionPolicy,
     /// Sites behind reverse proxies.
     pub sites: SiteIndex,
+    /// Doors of apps.
+    pub doors: DoorIndex,
     /// Do administrators enter every site?
     pub break_glass: BreakGlass,
     by_id: HashMap<ApplicationId, Arc<Application>>,
@@ -60,6 +63,7 @@ impl Directory {
                 .insert(application.slug.clone(), Arc::clone(&application));
             picture.by_id.insert(application.id, application);
         }
+        picture.doors = DoorIndex::new(picture.by_id.values());
         picture.sites = SiteIndex::new(picture.by_id.values(), home);
         picture
     }

@@ -63,6 +63,37 @@ pub(crate) fn start(program: &Path, folder: &Path, port: u16) -> Result<Server, 
     Server::start(&mut serve, port, "/-/health/ready/", &folder.join("doorward.log"))
 }
 
+/// Statements that a server has sent to its database since the start.
+pub(crate) fn queries(port: u16) -> Result<u64, String> {
+    let text = Browser::new(port).get("/-/metrics")?.body;
+    text.lines()
+        .find_map(|line| line.strip_prefix("doorward_database_queries_total "))
+        .and_then(|number| number.trim().parse().ok())
+        .ok_or_else(|| format!("no doorward_database_queries_total in the metrics:\n{text}"))
+}
+
+/// Memory in KiB and iterations that the server on a data folder hashes passwords with, from a hash that it has stored.
+pub(crate) fn argon2(folder: &Path) -> Result<(u32, u32), String> {
+    let names = ["doorward.db-wal", "doorward.db"];
+    let files = names
+        .iter()
+        .filter_map(|name| std::fs::read(folder.join("data").join(name)).ok());
+    let text: String = files
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .collect();
+    let parameters = text
+        .split("$argon2id$v=19$")
+        .nth(1)
+        .and_then(|rest| rest.split('$').next());
+    let number = |name: &str| {
+        let found = parameters?.split(',').find_map(|pair| pair.strip_prefix(name))?;
+        found.strip_prefix('=')?.parse::<u32>().ok()
+    };
+    number("m")
+        .zip(number("t"))
+        .ok_or_else(|| "no argon2id hash in the database".to_owned())
+}
+
 impl Doorward {
     /// Starts the server and registers everything through its command line, while it runs.
     pub(crate) fn prepare(program: &Path, folder: &Path) -> Result<Self, String> {
@@ -180,33 +211,12 @@ impl Doorward {
 
     /// Statements that were sent to the database since the start.
     pub(crate) fn queries(&self) -> Result<u64, String> {
-        let text = Browser::new(self.server.port).get("/-/metrics")?.body;
-        text.lines()
-            .find_map(|line| line.strip_prefix("doorward_database_queries_total "))
-            .and_then(|number| number.trim().parse().ok())
-            .ok_or_else(|| format!("no doorward_database_queries_total in the metrics:\n{text}"))
+        queries(self.server.port)
     }
 
-    /// Memory in KiB and iterations that the server hashes passwords with, from the one hash that it has stored.
+    /// Memory in KiB and iterations that the server hashes passwords with.
     pub(crate) fn argon2(&self) -> Result<(u32, u32), String> {
-        let names = ["doorward.db-wal", "doorward.db"];
-        let files = names
-            .iter()
-            .filter_map(|name| std::fs::read(self.folder.join("data").join(name)).ok());
-        let text: String = files
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .collect();
-        let parameters = text
-            .split("$argon2id$v=19$")
-            .nth(1)
-            .and_then(|rest| rest.split('$').next());
-        let number = |name: &str| {
-            let found = parameters?.split(',').find_map(|pair| pair.strip_prefix(name))?;
-            found.strip_prefix('=')?.parse::<u32>().ok()
-        };
-        number("m")
-            .zip(number("t"))
-            .ok_or_else(|| "no argon2id hash in the database".to_owned())
+        argon2(&self.folder)
     }
 
     /// A code for the person who is signed in, exchanged for tokens.
@@ -290,6 +300,8 @@ impl Doorward {
         let last_hundredth = took.len() - 1 - took.len() / 100;
         Ok(Sample {
             per_second: count / elapsed,
+            p50_ms: took.get(took.len() / 2).copied().unwrap_or_default(),
+            requests: count,
             p99_ms: took.get(last_hundredth).copied().unwrap_or_default(),
             processor_us: used * 1e6 / count,
             resident_mib: self.server.resident_mib()?,
@@ -405,7 +417,8 @@ fn code_of(end: End) -> Result<String, String> {
         .ok_or_else(|| format!("expected a code, was sent to {address}"))
 }
 
-fn cli(
+/// Runs a command on the data folder of a server; gives the JSON that it prints.
+pub(crate) fn cli(
     program: &Path,
     folder: &Path,
     port: u16,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const MOST_REDIRECTS: usize = 8;
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// One answer.
 pub(crate) struct Answer {
@@ -125,7 +126,12 @@ impl Browser {
             .iter()
             .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
             .collect();
-        self.send("POST", path, &[], Some(&pairs.join("&")))
+        self.send("POST", path, &[], Some((FORM, &pairs.join("&"))))
+    }
+
+    /// Posts a JSON value.
+    pub(crate) fn post_json(&mut self, path: &str, body: &serde_json::Value) -> Result<Answer, String> {
+        self.send("POST", path, &[], Some(("application/json", &body.to_string())))
     }
 
     /// Follows redirects as long as they stay on this server.
@@ -153,7 +159,7 @@ impl Browser {
         method: &str,
         path: &str,
         headers: &[(&str, String)],
-        form: Option<&str>,
+        body: Option<(&str, &str)>,
     ) -> Result<Answer, String> {
         let mut head = format!(
             "{method} {path} HTTP/1.1\r\nHost: localhost:{0}\r\nConnection: close\r\nOrigin: http://localhost:{0}\r\n",
@@ -170,14 +176,13 @@ impl Browser {
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
-        if let Some(form) = form {
-            let length = form.len();
-            head.push_str(&format!(
-                "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {length}\r\n"
-            ));
+        let (kind, body) = body.unwrap_or_default();
+        if !kind.is_empty() {
+            let length = body.len();
+            head.push_str(&format!("Content-Type: {kind}\r\nContent-Length: {length}\r\n"));
         }
         head.push_str("\r\n");
-        head.push_str(form.unwrap_or_default());
+        head.push_str(body);
         let answer = exchange(self.port, path, &head).map_err(|error| format!("{method} {path}: {error}"))?;
         let set = answer
             .headers

@@ -4,6 +4,8 @@
 //! figure to quote is the server's own processor time per request: the load generator shares the machine, and requests per
 //! second are what is left over. What is shown is the median of the rounds.
 
+mod app_auth;
+mod app_auth_page;
 pub(crate) mod budgets;
 mod doorward;
 mod growth;
@@ -29,6 +31,9 @@ use wrk::{Load, Sample};
 
 use crate::workspace::Workspace;
 
+/// Where the published figures are.
+const PAGE: &str = "docs/performance.md";
+
 /// How long to measure.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Depth {
@@ -36,6 +41,15 @@ pub(crate) enum Depth {
     Short,
     /// The published figures: also writes `docs/performance.md`.
     Full,
+}
+
+/// How much of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Everything.
+    All,
+    /// The doors of applications alone.
+    AppAuth,
 }
 
 /// Where the programs come from.
@@ -168,18 +182,26 @@ impl Drop for Scratch {
     }
 }
 
-/// Measures everything and prints it; [`Depth::Full`] also writes the page.
-pub(crate) fn run(workspace: &Workspace, depth: Depth, programs: Build) -> Result<bool, String> {
-    for (program, package) in [("wrk", "wrk"), ("npm", "npm")] {
+/// Measures everything and prints it; [`Depth::Full`] also writes the page. For one part that is its section of the page.
+pub(crate) fn run(workspace: &Workspace, depth: Depth, part: Part, programs: Build) -> Result<bool, String> {
+    // The doors of applications say by themselves what they miss without npm.
+    let needed = [("wrk", "wrk"), ("npm", "npm")];
+    let needed = needed
+        .get(..if part == Part::All { 2 } else { 1 })
+        .unwrap_or(&needed);
+    for (program, package) in needed {
         let found = Command::new(program).arg("--version").output().is_ok();
         if !found {
             return Err(format!("{program} is not installed: apt-get install {package}"));
         }
     }
     if programs == Build::Fresh {
-        build(workspace)?;
+        build(workspace, part)?;
     }
     let program = workspace.path("target/release/doorward");
+    if part == Part::AppAuth {
+        return app_auth_only(workspace, &program, depth);
+    }
     println!("starting and resting");
     let resources = resources(workspace, &program, depth)?;
     let scratch = Scratch::new(workspace, "doorward")?;
@@ -196,6 +218,7 @@ pub(crate) fn run(workspace: &Workspace, depth: Depth, programs: Build) -> Resul
         queries: queries_per_check(&door)?,
         cookie_bytes: door.site_cookie().len(),
         growth: None,
+        apps: None,
         argon2: door.argon2()?,
         resources,
         peer_version: peer.version.clone(),
@@ -234,17 +257,36 @@ pub(crate) fn run(workspace: &Workspace, depth: Depth, programs: Build) -> Resul
     figures.resources.under_load_mib = door.server.peak_mib()?;
     // What follows has the machine for itself.
     drop((door, peer, empty));
+    figures.apps = Some(app_auth::run(workspace, &program, depth)?);
     figures.growth = Some(growth::run(workspace, &program, depth)?);
     let page = report::page(workspace, depth, &figures);
     println!("\n{page}");
     if depth == Depth::Full {
-        workspace.write("docs/performance.md", &page)?;
-        println!("docs/performance.md written");
+        workspace.write(PAGE, &page)?;
+        println!("{PAGE} written");
     }
     Ok(true)
 }
 
-fn build(workspace: &Workspace) -> Result<(), String> {
+/// The doors of applications alone; [`Depth::Full`] writes their section of the page.
+fn app_auth_only(workspace: &Workspace, program: &Path, depth: Depth) -> Result<bool, String> {
+    let figures = app_auth::run(workspace, program, depth)?;
+    let section = app_auth_page::section(depth, &figures);
+    println!("\n{section}");
+    if depth == Depth::Full {
+        if let Err(reason) = &figures.reference {
+            return Err(format!(
+                "docs/performance.md stays as it is, because better-auth was left out: {reason}"
+            ));
+        }
+        let page = workspace.read(PAGE)?;
+        workspace.write(PAGE, &app_auth_page::put(&page, &section))?;
+        println!("the section in {PAGE} written");
+    }
+    Ok(true)
+}
+
+fn build(workspace: &Workspace, part: Part) -> Result<(), String> {
     println!("building");
     workspace.run(
         "cargo",
@@ -258,11 +300,13 @@ fn build(workspace: &Workspace) -> Result<(), String> {
         ],
     )?;
     let examples = [
-        ("doorward-web", "empty"),
         ("doorward-crypto", "rates"),
+        ("doorward-web", "empty"),
         ("doorward-store", "seed"),
     ];
-    for (package, example) in examples {
+    // The doors of applications alone need the rates alone.
+    let needed = if part == Part::All { examples.len() } else { 1 };
+    for (package, example) in examples.into_iter().take(needed) {
         workspace.run(
             "cargo",
             &[
@@ -424,6 +468,8 @@ fn middle(samples: &[Sample]) -> Sample {
     let of = |figure: fn(&Sample) -> f64| report::median(&samples.iter().map(figure).collect::<Vec<_>>());
     Sample {
         per_second: of(|sample| sample.per_second),
+        p50_ms: of(|sample| sample.p50_ms),
+        requests: of(|sample| sample.requests),
         p99_ms: of(|sample| sample.p99_ms),
         processor_us: of(|sample| sample.processor_us),
         resident_mib: of(|sample| sample.resident_mib),

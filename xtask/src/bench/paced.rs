@@ -99,14 +99,28 @@ fn latency(mut took: Vec<f64>, elapsed: f64) -> Latency {
 }
 
 fn request(port: u16, load: &Load) -> Result<String, String> {
-    let Load::Page { path, headers } = load else {
-        return Err("only pages are sent at a fixed rate".to_owned());
+    let (method, path, headers, body) = match load {
+        Load::Page { path, headers } => ("GET", path, headers, None),
+        Load::Json { path, headers, file } => {
+            let text = std::fs::read_to_string(file)
+                .map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+            let first = text.lines().next().unwrap_or_default().to_owned();
+            ("POST", path, headers, Some(first))
+        }
+        _ => return Err("only pages and JSON are sent one by one".to_owned()),
     };
-    let mut head = format!("GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\n");
+    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: localhost:{port}\r\n");
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
+    if let Some(body) = &body {
+        let length = body.len();
+        head.push_str(&format!(
+            "Content-Type: application/json\r\nContent-Length: {length}\r\n"
+        ));
+    }
     head.push_str("\r\n");
+    head.push_str(body.as_deref().unwrap_or_default());
     Ok(head)
 }
 

@@ -2,9 +2,11 @@
 //!
 //! A child ends with the value that stands for it; nothing is ended by name.
 
+use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::http;
@@ -16,6 +18,10 @@ const LONGEST_START: Duration = Duration::from_secs(30);
 /// A running server on a port of the loopback interface.
 pub(crate) struct Server {
     child: Child,
+    /// The process that serves, where that is not the child itself.
+    serving: u32,
+    /// Kept open for as long as the server is wanted, for those that end with their input.
+    _input: Option<ChildStdin>,
     pub(crate) port: u16,
     /// From starting the process to its first good answer.
     pub(crate) start: Duration,
@@ -36,7 +42,9 @@ impl Server {
             .spawn()
             .map_err(|error| format!("cannot start {name}: {error}"))?;
         let mut server = Self {
+            serving: child.id(),
             child,
+            _input: None,
             port,
             start: Duration::ZERO,
         };
@@ -50,6 +58,51 @@ impl Server {
         }
         server.start = begun.elapsed();
         Ok(server)
+    }
+
+    /// Starts a command that says in one line of JSON where it serves: `url`, whose port counts, and `pid`. Gives what it said too.
+    pub(crate) fn start_told(command: &mut Command, log: &Path) -> Result<(Self, serde_json::Value), String> {
+        let name = command.get_program().to_string_lossy().into_owned();
+        let errors =
+            std::fs::File::create(log).map_err(|error| format!("cannot write {}: {error}", log.display()))?;
+        let begun = Instant::now();
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(errors)
+            .spawn()
+            .map_err(|error| format!("cannot start {name}: {error}"))?;
+        let (input, output) = (child.stdin.take(), child.stdout.take());
+        let mut server = Self {
+            serving: child.id(),
+            child,
+            _input: input,
+            port: 0,
+            start: Duration::ZERO,
+        };
+        let output = output.ok_or("a process without output")?;
+        let (tell, told) = mpsc::channel();
+        // Ends with its line, or with the child.
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            let read = BufReader::new(output).read_line(&mut line).map(|_| line);
+            // Nobody listens any more when it took too long.
+            let _ = tell.send(read);
+        });
+        let line = told.recv_timeout(LONGEST_START).ok().and_then(Result::ok);
+        let said = line.and_then(|line| serde_json::from_str::<serde_json::Value>(&line).ok());
+        let Some(said) = said else {
+            let log = std::fs::read_to_string(log).unwrap_or_default();
+            return Err(format!("{name} did not say where it serves; its log:\n{log}"));
+        };
+        let url = said.get("url").and_then(serde_json::Value::as_str);
+        let port = url.and_then(port_of).ok_or("no port in what the server said")?;
+        let serving = said.get("pid").and_then(serde_json::Value::as_u64);
+        (server.port, server.start) = (port, begun.elapsed());
+        server.serving = serving
+            .and_then(|serving| u32::try_from(serving).ok())
+            .unwrap_or(server.serving);
+        Ok((server, said))
     }
 
     /// Asks the process to end (SIGTERM), waits for it, and says how long it took.
@@ -66,7 +119,7 @@ impl Server {
 
     /// Processor time that the process has used, user and system together.
     pub(crate) fn processor_seconds(&self) -> Result<f64, String> {
-        let id = self.child.id();
+        let id = self.serving;
         ticks(&format!("/proc/{id}/stat"), 11).map(|ticks| ticks / TICKS_PER_SECOND)
     }
 
@@ -77,7 +130,7 @@ impl Server {
 
     /// Forgets the most memory so far, so that preparing does not count.
     pub(crate) fn forget_peak(&self) -> Result<(), String> {
-        let path = format!("/proc/{}/clear_refs", self.child.id());
+        let path = format!("/proc/{}/clear_refs", self.serving);
         std::fs::write(&path, "5").map_err(|error| format!("cannot write {path}: {error}"))
     }
 
@@ -93,12 +146,12 @@ impl Server {
             .find_map(|text| text.strip_prefix(line))
             .and_then(|text| text.split_whitespace().next())
             .and_then(|number| number.parse::<f64>().ok())
-            .ok_or_else(|| format!("no {line} in /proc/{}/status", self.child.id()))?;
+            .ok_or_else(|| format!("no {line} in /proc/{}/status", self.serving))?;
         Ok(kib / 1024.0)
     }
 
     fn proc_file(&self, name: &str) -> Result<String, String> {
-        let path = format!("/proc/{}/{name}", self.child.id());
+        let path = format!("/proc/{}/{name}", self.serving);
         std::fs::read_to_string(&path).map_err(|error| format!("cannot read {path}: {error}"))
     }
 }
@@ -109,6 +162,13 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The port in an address such as `http://localhost:4000/api/auth`.
+fn port_of(url: &str) -> Option<u16> {
+    let (_, rest) = url.split_once("://")?;
+    let host = rest.split('/').next()?;
+    host.rsplit_once(':')?.1.parse().ok()
 }
 
 /// Processor time of all children that have ended and were waited for, user and system together.

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::app_auth;
+use super::app_auth_page;
 use super::growth::{self, Size};
 use super::paced::{self, Latency};
 use super::wrk::{CONNECTIONS, Sample};
@@ -21,6 +23,8 @@ pub(crate) struct Figures {
     pub(crate) cookie_bytes: usize,
     /// Few and many people.
     pub(crate) growth: Option<[Size; 2]>,
+    /// The doors of applications.
+    pub(crate) apps: Option<app_auth::Figures>,
     /// Memory in KiB and iterations of one password hash.
     pub(crate) argon2: (u32, u32),
     pub(crate) resources: Resources,
@@ -74,6 +78,10 @@ pub(crate) fn page(workspace: &Workspace, depth: Depth, figures: &Figures) -> St
     text.push_str(&targets(figures));
     text.push_str(&requests(figures));
     text.push_str(&checks(figures));
+    if let Some(apps) = &figures.apps {
+        text.push('\n');
+        text.push_str(&app_auth_page::section(depth, apps));
+    }
     text.push_str(&grown(figures));
     text.push_str(&raw(figures));
     text
@@ -141,11 +149,22 @@ fn machine(workspace: &Workspace, version: &str) -> String {
 }
 
 /// One line of the table of aims.
-struct Aim {
-    what: String,
-    target: &'static str,
-    is: String,
-    reached: bool,
+pub(super) struct Aim {
+    pub(super) what: String,
+    pub(super) target: &'static str,
+    pub(super) is: String,
+    pub(super) reached: bool,
+}
+
+/// The table of aims.
+pub(super) fn table(aims: &[Aim]) -> String {
+    let mut text = String::from("| what | aim | is | |\n|---|---|---|---|\n");
+    for aim in aims {
+        let verdict = if aim.reached { "reached" } else { "**not reached**" };
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "| {} | {} | {} | {verdict} |", aim.what, aim.target, aim.is);
+    }
+    text
 }
 
 fn targets(figures: &Figures) -> String {
@@ -199,12 +218,7 @@ fn targets(figures: &Figures) -> String {
         let what = "password sign-in: share of the processor time that is argon2id itself";
         aims.push(share(what.to_owned(), "90 %", rate, 0.9));
     }
-    let mut text = String::from("\n## Against what we aim at\n\n| what | aim | is | |\n|---|---|---|---|\n");
-    for aim in aims {
-        let verdict = if aim.reached { "reached" } else { "**not reached**" };
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "| {} | {} | {} | {verdict} |", aim.what, aim.target, aim.is);
-    }
+    let mut text = format!("\n## Against what we aim at\n\n{}", table(&aims));
     let _ = writeln!(
         text,
         "\nMost memory under all of the load below: {:.1} MiB.",
@@ -307,7 +321,7 @@ fn at_most(what: &str, target: &'static str, is: f64, most: f64, unit: &str) -> 
     }
 }
 
-fn share(what: String, target: &'static str, is: f64, least: f64) -> Aim {
+pub(super) fn share(what: String, target: &'static str, is: f64, least: f64) -> Aim {
     Aim {
         what,
         target,

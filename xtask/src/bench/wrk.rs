@@ -9,6 +9,7 @@ use crate::workspace::Workspace;
 pub(crate) type Headers = Vec<(&'static str, String)>;
 
 /// What wrk sends.
+#[derive(Clone)]
 pub(crate) enum Load {
     /// GET.
     Page { path: String, headers: Headers },
@@ -16,13 +17,24 @@ pub(crate) enum Load {
     Form { path: String, file: PathBuf },
     /// Chains of refresh tokens.
     Refresh { path: String, file: PathBuf },
+    /// POST with JSON bodies in turn: one a line of the file.
+    Json {
+        path: String,
+        headers: Headers,
+        file: PathBuf,
+    },
+    /// Chains of refresh tokens in JSON bodies; the first line of the file does not count.
+    RefreshJson { path: String, file: PathBuf },
 }
 
 /// What one run of wrk gave, with the processor time that the server used meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Sample {
     pub(crate) per_second: f64,
+    pub(crate) p50_ms: f64,
     pub(crate) p99_ms: f64,
+    /// How many were answered.
+    pub(crate) requests: f64,
     /// Microseconds of the server's processor time per request.
     pub(crate) processor_us: f64,
     /// Resident memory of the server right after the run, in MiB.
@@ -60,13 +72,19 @@ pub(crate) fn run(
     let (path, script, file, headers) = match load {
         Load::Page { path, headers } => (path, None, None, headers),
         Load::Form { path, file } => (path, Some("post.lua"), Some(file), &none),
-        Load::Refresh { path, file } => (path, Some("refresh.lua"), Some(file), &none),
+        Load::Refresh { path, file } | Load::RefreshJson { path, file } => {
+            (path, Some("refresh.lua"), Some(file), &none)
+        }
+        Load::Json { path, headers, file } => (path, Some("json.lua"), Some(file), headers),
     };
     let mut arguments = vec![
         "-t1".to_owned(),
         format!("-c{CONNECTIONS}"),
         format!("-d{seconds}s"),
         "--latency".to_owned(),
+        // Password hashes on a busy machine take long.
+        "--timeout".to_owned(),
+        "20s".to_owned(),
     ];
     arguments.extend(["-H".to_owned(), format!("Host: localhost:{}", server.port)]);
     for (name, value) in headers {
@@ -78,6 +96,9 @@ pub(crate) fn run(
     arguments.push(format!("http://127.0.0.1:{}{path}", server.port));
     if let Some(file) = file {
         arguments.extend(["--".to_owned(), file.display().to_string()]);
+    }
+    if matches!(load, Load::RefreshJson { .. }) {
+        arguments.push("json".to_owned());
     }
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let before = server.processor_seconds()?;
@@ -109,10 +130,13 @@ fn read(said: &str, processor_seconds: f64, resident_mib: f64) -> Result<Sample,
         .and_then(|(number, _)| number.parse::<f64>().ok())
         .filter(|requests| *requests > 0.0)
         .ok_or("no requests")?;
+    let p50_ms = line("50%").and_then(milliseconds).ok_or("no 50% latency")?;
     let p99_ms = line("99%").and_then(milliseconds).ok_or("no 99% latency")?;
     Ok(Sample {
         per_second,
+        p50_ms,
         p99_ms,
+        requests,
         processor_us: processor_seconds * 1e6 / requests,
         resident_mib,
     })

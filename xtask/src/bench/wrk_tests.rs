@@ -11,7 +11,9 @@ fn rate_latency_and_processor_time_come_from_the_report() {
         read(GOOD, 2.0, 8.0),
         Ok(Sample {
             per_second: 20000.5,
+            p50_ms: 0.612,
             p99_ms: 1.25,
+            requests: 40000.0,
             processor_us: 50.0,
             resident_mib: 8.0
         })

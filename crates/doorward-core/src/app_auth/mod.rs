@@ -76,7 +76,7 @@ pub struct Door {
     /// The app.
     pub application: Arc<Application>,
     /// The base path that the request came under.
-    pub base: String,
+    pub base: Arc<str>,
 }
 
 impl Door {
@@ -95,52 +95,18 @@ impl Door {
     }
 }
 
-/// Longest path that is looked at.
-const LONGEST_PATH: usize = 512;
-
 impl Doorward {
     /// The door behind a request, and the rest of its path: by host and base path, and where only one app has the base path, by that
     /// alone (a proxy in front may rename hosts). The longest base path wins.
     #[must_use]
     pub fn door_at(&self, host: Option<&str>, path: &str) -> Option<(Door, String)> {
-        if path.len() > LONGEST_PATH {
-            return None;
-        }
         let directory = self.directory_now();
-        let mut best: Option<(bool, usize, Door)> = None;
-        let mut shared = false;
-        for application in directory.applications() {
-            let Some(settings) = &application.app_auth else {
-                continue;
-            };
-            let bases = std::iter::once(settings.path()).chain(settings.aliases.iter().map(String::as_str));
-            for base in bases {
-                let fits = path
-                    .strip_prefix(base)
-                    .is_some_and(|rest| !base.is_empty() && (rest.is_empty() || rest.starts_with('/')));
-                if !fits {
-                    continue;
-                }
-                let named = host.is_some_and(|host| host.eq_ignore_ascii_case(settings.host()));
-                let rank = (named, base.len());
-                let better = best.as_ref().is_none_or(|(n, l, _)| rank > (*n, *l));
-                let same = best
-                    .as_ref()
-                    .is_some_and(|(n, l, door)| rank == (*n, *l) && door.application.id != application.id);
-                if better {
-                    shared = false;
-                    let door = Door {
-                        application: Arc::clone(application),
-                        base: base.to_owned(),
-                    };
-                    best = Some((named, base.len(), door));
-                } else if same {
-                    shared = true;
-                }
-            }
-        }
-        let (_, length, door) = best.filter(|_| !shared)?;
-        Some((door, path.get(length..).unwrap_or_default().to_owned()))
+        let found = directory.doors.find(host, path)?;
+        let door = Door {
+            application: Arc::clone(found.application),
+            base: Arc::clone(found.base),
+        };
+        Some((door, path.get(found.base.len()..).unwrap_or_default().to_owned()))
     }
 
     /// The secrets of a door; the first signs.

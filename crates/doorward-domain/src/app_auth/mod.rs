@@ -3,6 +3,7 @@
 //! Lives here: what is configured for an app, which origins and addresses it trusts, how often it may be asked. Must not live
 //! here: cookies' signatures (crypto), HTTP, storage.
 
+pub mod doors;
 pub mod origin;
 pub mod rate;
 pub mod roles;

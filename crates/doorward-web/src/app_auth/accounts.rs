@@ -16,7 +16,7 @@ pub(super) async fn list(call: &mut Call) -> Answered {
 
 pub(super) async fn unlink(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let provider = check.maybe_text("providerId");
     // 1.7 names the row, 1.6 the provider and perhaps the account there.
     let account = if provider.is_some() {

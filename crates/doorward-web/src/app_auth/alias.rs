@@ -14,7 +14,7 @@ fn unauthorized() -> Answer {
 pub(super) async fn session(call: &mut Call) -> Answered {
     Ok(match call.caller(false).await? {
         None => unauthorized(),
-        Some(caller) => Answer::Json(session::pair(call, &caller, None)),
+        Some(caller) => session::pair_answer(call, &caller),
     })
 }
 

@@ -28,7 +28,8 @@ pub(super) struct Call {
     pub(super) path: String,
     pub(super) headers: HeaderMap,
     pub(super) query: Value,
-    pub(super) body: Option<Value>,
+    /// Shared, so that a call that changes can go on reading it.
+    pub(super) body: Option<Arc<Value>>,
     pub(super) origin: Origin,
     /// Headers of the answer.
     pub(super) answer: Vec<(HeaderName, String)>,

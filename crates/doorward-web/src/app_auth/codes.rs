@@ -27,7 +27,7 @@ fn purpose(kind: &str) -> String {
 
 /// Address and kind of a call about codes.
 fn read(call: &Call, with_kind: bool) -> Result<(String, &'static str), Fail> {
-    let mut check = Check::new("body", call.body.as_ref());
+    let mut check = Check::new("body", call.body.as_deref());
     let email = check.text("email").to_lowercase();
     let mut kind = "sign-in";
     if with_kind {
@@ -125,7 +125,7 @@ pub(super) async fn send_code(call: &mut Call) -> Answered {
 
 pub(super) async fn check_code(call: &mut Call) -> Answered {
     let (email, kind) = read(call, true)?;
-    let mut check = Check::new("body", call.body.as_ref());
+    let mut check = Check::new("body", call.body.as_deref());
     let code = check.text("otp").to_owned();
     check.done()?;
     compare(call, &email, kind, &code, false).await?;
@@ -133,7 +133,7 @@ pub(super) async fn check_code(call: &mut Call) -> Answered {
 }
 
 fn code_of(call: &Call) -> Result<String, Fail> {
-    let mut check = Check::new("body", call.body.as_ref());
+    let mut check = Check::new("body", call.body.as_deref());
     check.text("email");
     let code = check.text("otp").to_owned();
     check.done()?;
@@ -177,7 +177,7 @@ pub(super) async fn sign_in(call: &mut Call) -> Answered {
     let code = code_of(call)?;
     let (email, _) = read(call, false)?;
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let name = check.maybe_text("name");
     let image = check.maybe_text("image");
     check.done()?;
@@ -212,7 +212,7 @@ pub(super) async fn request_reset(call: &mut Call) -> Answered {
 
 pub(super) async fn reset(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     check.text("email");
     let code = check.text("otp");
     let password = check.text("password");
@@ -234,7 +234,7 @@ pub(super) async fn reset(call: &mut Call) -> Answered {
 }
 
 fn new_email(call: &Call) -> Result<String, Fail> {
-    let mut check = Check::new("body", call.body.as_ref());
+    let mut check = Check::new("body", call.body.as_deref());
     let email = check.text("newEmail").to_lowercase();
     check.done()?;
     if is_email(&email) {
@@ -264,7 +264,7 @@ pub(super) async fn request_change(call: &mut Call) -> Answered {
 
 pub(super) async fn change(call: &mut Call) -> Answered {
     let email = new_email(call)?;
-    let mut check = Check::new("body", call.body.as_ref());
+    let mut check = Check::new("body", call.body.as_deref());
     let code = check.text("otp").to_owned();
     check.done()?;
     let caller = call.require(Gate::Sensitive).await?;
@@ -287,7 +287,7 @@ pub(super) async fn change(call: &mut Call) -> Answered {
 
 pub(super) async fn send_link(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let email = check.email("email");
     let name = check.maybe_text("name");
     let back = check.maybe_text("callbackURL").filter(|text| !text.is_empty());

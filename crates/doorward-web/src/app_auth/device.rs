@@ -40,7 +40,7 @@ fn plain(code: &str) -> String {
 
 pub(super) async fn code(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let client = check.text("client_id");
     let scope = check.maybe_text("scope").unwrap_or_default();
     check.done().map_err(|fail| {
@@ -78,7 +78,7 @@ fn said<'a>(content: &'a Value, name: &str) -> &'a str {
 
 pub(super) async fn token(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     if check.any("grant_type").and_then(Value::as_str) != Some(GRANT) {
         check.refuse("grant_type", &format!("Invalid input: expected \"{GRANT}\""));
     }
@@ -183,7 +183,7 @@ pub(super) async fn look(call: &mut Call) -> Answered {
 
 pub(super) async fn decide(call: &mut Call, status: &str) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let code = check.text("userCode");
     check.done()?;
     let Ok(caller) = call.require(Gate::Sensitive).await else {

@@ -89,7 +89,7 @@ fn picture(text: Option<Option<&str>>) -> Result<Option<String>, Fail> {
 
 pub(super) async fn sign_up(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let name = check.text("name");
     let email = check.email("email");
     let password = check.text("password");
@@ -105,7 +105,7 @@ pub(super) async fn sign_up(call: &mut Call) -> Answered {
     if !settings.sign_up {
         return Err(Fail::code("EMAIL_PASSWORD_SIGN_UP_DISABLED"));
     }
-    refuse_foreign_fields(body.as_ref())?;
+    refuse_foreign_fields(body.as_deref())?;
     call.door.check_password(password)?;
     let new = Newcomer {
         name: name.to_owned(),
@@ -158,7 +158,7 @@ pub(super) async fn sign_up(call: &mut Call) -> Answered {
 
 pub(super) async fn sign_in(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let email = check.text("email");
     let password = check.text("password");
     check.maybe_text("callbackURL");
@@ -181,7 +181,7 @@ pub(super) async fn sign_in(call: &mut Call) -> Answered {
 
 pub(super) async fn sign_in_by_username(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let name = check.text("username");
     let password = check.text("password");
     check.done()?;
@@ -247,7 +247,7 @@ async fn enter(call: &mut Call, identifier: &str, password: &str, wrong: &'stati
 
 pub(super) async fn is_username_available(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let name = check.text("username");
     check.done()?;
     if name.is_empty() {

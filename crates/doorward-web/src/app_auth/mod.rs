@@ -32,6 +32,7 @@ use http::header::{
 use http::{HeaderMap, Method, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_core::app_auth::Door;
@@ -54,6 +55,8 @@ const EXPOSED: &str = "set-auth-token, set-auth-jwt, set-ott, x-retry-after";
 enum Answer {
     /// JSON; `null` is a body too.
     Json(Value),
+    /// JSON that is written already.
+    Text(Bytes),
     /// The browser is sent on, with 302.
     Go(String),
     /// A page.
@@ -256,7 +259,7 @@ async fn read_body(call: &mut Call, app: &App, request: Request) -> Result<(), F
             "Invalid JSON in request body",
         )
     };
-    call.body = match kind.as_str() {
+    let body = match kind.as_str() {
         "application/json" if bytes.is_empty() => None,
         "application/json" => Some(serde_json::from_slice(&bytes).map_err(|_| invalid())?),
         "application/x-www-form-urlencoded" if takes_forms => {
@@ -278,6 +281,7 @@ async fn read_body(call: &mut Call, app: &App, request: Request) -> Result<(), F
             ));
         }
     };
+    call.body = body.map(Arc::new);
     Ok(())
 }
 
@@ -558,6 +562,10 @@ fn json_body(response: &mut Response, value: &Value) {
     } else {
         Bytes::from(value.to_string())
     };
+    json_text(response, body);
+}
+
+fn json_text(response: &mut Response, body: Bytes) {
     *response.body_mut() = body.into();
     response
         .headers_mut()
@@ -571,6 +579,7 @@ fn respond(call: &Call, result: Answered, cors: Option<&str>) -> Response {
     headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
     match result {
         Ok(Answer::Json(value)) => json_body(&mut response, &value),
+        Ok(Answer::Text(text)) => json_text(&mut response, text),
         Ok(Answer::Status(status, value)) => {
             *response.status_mut() = status;
             json_body(&mut response, &value);

@@ -21,7 +21,7 @@ const LINK: Lifetime = Lifetime::from_hours(1);
 
 pub(super) async fn request(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let email = check.email("email");
     let back = check.maybe_text("redirectTo");
     check.done()?;
@@ -84,7 +84,7 @@ pub(super) async fn follow(call: &mut Call, token: &str) -> Answered {
 
 pub(super) async fn reset(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let new = check.text("newPassword");
     let token = check.maybe_text("token");
     check.done()?;
@@ -241,7 +241,7 @@ pub(super) async fn verify_email(call: &mut Call) -> Answered {
 
 pub(super) async fn send_verification(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let email = check.email("email");
     let back = check.maybe_text("callbackURL").unwrap_or("/");
     check.done()?;

@@ -9,34 +9,33 @@ use doorward_core::app_auth::sessions::Ending;
 use super::call::{Call, Caller, Gate};
 use super::check::Check;
 use super::fail::Fail;
+use super::wire::PairOut;
 use super::{Answer, Answered, small, wire};
 
-pub(super) fn pair(
+/// Session and user, ready to be written.
+fn pair_out<'a>(
     call: &Call,
-    caller: &Caller,
-    session: Option<&doorward_domain::session::Session>,
-) -> Value {
+    caller: &'a Caller,
+    session: Option<&'a doorward_domain::session::Session>,
+) -> PairOut<'a> {
     let session = session.unwrap_or(&caller.visit.session);
-    json!({
-        "session": wire::session(session, &caller.token),
-        "user": wire::user(&caller.visit.person.user, &call.door, call.now()),
-    })
+    PairOut {
+        session: wire::session_out(session, &caller.token),
+        user: wire::user_out(&caller.visit.person.user, &call.door, call.now()),
+    }
+}
+
+/// The same as part of another answer.
+pub(super) fn pair(call: &Call, caller: &Caller) -> Value {
+    wire::value(&pair_out(call, caller, None))
+}
+
+/// The same as an answer.
+pub(super) fn pair_answer(call: &Call, caller: &Caller) -> Answer {
+    Answer::Text(wire::bytes(&pair_out(call, caller, None)))
 }
 
 pub(super) async fn get(call: &mut Call) -> Answered {
-    let answer = read(call).await?;
-    if let Answer::Json(value) = &answer
-        && call.door.settings().has("jwt")
-        && let Some(user) = value.get("user")
-    {
-        let token = call.doorward.app_jwt(&call.door, user)?;
-        call.say("set-auth-jwt", &token);
-        call.say("access-control-expose-headers", "set-auth-jwt");
-    }
-    Ok(answer)
-}
-
-async fn read(call: &mut Call) -> Answered {
     let Some(caller) = call.caller(true).await? else {
         // What was shown is of no more use.
         if !call.shown(true)?.is_empty() {
@@ -45,6 +44,7 @@ async fn read(call: &mut Call) -> Answered {
         return Ok(Answer::Json(Value::Null));
     };
     let wants_rest = call.asked("disableRefresh").is_some_and(|text| !text.is_empty());
+    let mut extended = None;
     if !wants_rest && call.door.is_due(&caller.visit.session, call.now()) && !call.was_short()? {
         let doorward = call.doorward.clone();
         let Some(session) = doorward.app_extend(&call.door, &caller.visit.session).await? else {
@@ -52,9 +52,15 @@ async fn read(call: &mut Call) -> Answered {
             return Ok(Answer::Json(Value::Null));
         };
         call.keep_session(&caller.token, Remember::Yes)?;
-        return Ok(Answer::Json(pair(call, &caller, Some(&session))));
+        extended = Some(session);
     }
-    Ok(Answer::Json(pair(call, &caller, None)))
+    let out = pair_out(call, &caller, extended.as_ref());
+    if call.door.settings().has("jwt") {
+        let token = call.doorward.app_jwt(&call.door, &wire::value(&out.user))?;
+        call.say("set-auth-jwt", &token);
+        call.say("access-control-expose-headers", "set-auth-jwt");
+    }
+    Ok(Answer::Text(wire::bytes(&out)))
 }
 
 pub(super) async fn update(call: &mut Call) -> Answered {
@@ -101,7 +107,7 @@ pub(super) async fn list(call: &mut Call) -> Answered {
 
 pub(super) async fn revoke(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let token = check.text("token");
     check.done()?;
     let caller = call.require(Gate::Sensitive).await?;

@@ -40,7 +40,7 @@ pub(super) async fn generate(call: &mut Call) -> Answered {
 
 pub(super) async fn verify(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let token = check.text("token");
     check.done()?;
     let bad = |text: &str| Fail::plain(StatusCode::BAD_REQUEST, text);
@@ -69,7 +69,7 @@ pub(super) async fn verify(call: &mut Call) -> Answered {
     };
     call.keep_session(&token, Remember::Yes)?;
     let caller = Caller { visit, token };
-    Ok(Answer::Json(session::pair(call, &caller, None)))
+    Ok(session::pair_answer(call, &caller))
 }
 
 /// All sessions that this browser holds; only cookies with our signature count.
@@ -96,7 +96,7 @@ pub(super) async fn device_sessions(call: &mut Call) -> Answered {
     let list: Vec<Value> = held
         .iter()
         .filter(|caller| seen.insert(caller.visit.person.user.id))
-        .map(|caller| session::pair(call, caller, None))
+        .map(|caller| session::pair(call, caller))
         .collect();
     Ok(Answer::Json(Value::Array(list)))
 }
@@ -104,7 +104,7 @@ pub(super) async fn device_sessions(call: &mut Call) -> Answered {
 /// The held session that a call names.
 async fn named(call: &Call) -> Result<Caller, Fail> {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let token = check.text("sessionToken");
     check.done()?;
     let held = held(call).await?;
@@ -115,7 +115,7 @@ async fn named(call: &Call) -> Result<Caller, Fail> {
 pub(super) async fn set_active(call: &mut Call) -> Answered {
     let caller = named(call).await?;
     call.keep_session(&caller.token, Remember::Yes)?;
-    Ok(Answer::Json(session::pair(call, &caller, None)))
+    Ok(session::pair_answer(call, &caller))
 }
 
 pub(super) async fn revoke(call: &mut Call) -> Answered {

@@ -94,7 +94,7 @@ async fn begin(call: &mut Call, flow: Flow, quiet: bool) -> Answered {
 
 pub(super) async fn sign_in(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let provider = check.text("provider");
     let (flow, quiet) = read_flow(call, provider, Dialect::New, &mut check)?;
     let id_token = check.any("idToken").is_some_and(|token| !token.is_null());
@@ -139,7 +139,7 @@ async fn with_id_token(call: &mut Call, flow: &Flow) -> Answered {
 
 pub(super) async fn sign_in_old(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let provider = check.text("providerId");
     let (flow, quiet) = read_flow(call, provider, Dialect::Old, &mut check)?;
     check.done()?;
@@ -148,7 +148,7 @@ pub(super) async fn sign_in_old(call: &mut Call) -> Answered {
 
 pub(super) async fn link(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let provider = check.text("provider");
     let (mut flow, quiet) = read_flow(call, provider, Dialect::New, &mut check)?;
     check.done()?;
@@ -161,7 +161,7 @@ pub(super) async fn link(call: &mut Call) -> Answered {
 
 pub(super) async fn link_old(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let provider = check.text("providerId");
     check.text("callbackURL");
     let (mut flow, quiet) = read_flow(call, provider, Dialect::Old, &mut check)?;
@@ -178,7 +178,7 @@ pub(super) async fn callback(call: &mut Call, provider: &str, dialect: Dialect) 
     let given = |call: &Call, name: &str| {
         let from = call
             .body
-            .as_ref()
+            .as_deref()
             .filter(|_| call.method != http::Method::GET)
             .unwrap_or(&call.query);
         from.get(name).and_then(Value::as_str).map(str::to_owned)
@@ -304,7 +304,7 @@ fn shown_account(call: &Call, account: &Account) -> String {
 
 async fn tokens(call: &Call, always: bool) -> Result<(Account, ProviderTokens), Fail> {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let provider = check.maybe_text("providerId");
     if check.any("useAccountCookie") == Some(&Value::Bool(true)) {
         // No account lives in a cookie here.

@@ -196,7 +196,7 @@ async fn passed(call: &mut Call, asked: Asked, trusts: bool) -> Answered {
 
 pub(super) async fn enable(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let password = check.text("password");
     let issuer = check.maybe_text("issuer");
     let method = check.maybe_text("method");
@@ -224,7 +224,7 @@ pub(super) async fn enable(call: &mut Call) -> Answered {
 
 pub(super) async fn disable(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let password = check.text("password");
     check.done()?;
     let caller = with_password(call, password, "second factor").await?;
@@ -236,7 +236,7 @@ pub(super) async fn disable(call: &mut Call) -> Answered {
 
 pub(super) async fn totp_uri(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let password = check.text("password");
     check.done()?;
     let caller = with_password(call, password, "second factor").await?;
@@ -250,7 +250,7 @@ pub(super) async fn totp_uri(call: &mut Call) -> Answered {
 
 pub(super) async fn backup_codes(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let password = check.text("password");
     check.done()?;
     let caller = with_password(call, password, "second factor").await?;
@@ -263,7 +263,7 @@ pub(super) async fn backup_codes(call: &mut Call) -> Answered {
 }
 
 fn read_code(call: &Call) -> Result<(String, bool, bool), Fail> {
-    let mut check = Check::new("body", call.body.as_ref());
+    let mut check = Check::new("body", call.body.as_deref());
     let code = check.text("code").to_owned();
     let trusts = check.maybe_bool("trustDevice").unwrap_or(false);
     let quiet = check.maybe_bool("disableSession").unwrap_or(false);

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 use doorward_core::app_auth::people::{Profile, Remember};
 use doorward_core::app_auth::sessions::Ending;
@@ -19,16 +20,16 @@ pub(super) const DELETE: &str = "delete-account";
 pub(super) async fn update(call: &mut Call) -> Answered {
     let caller = call.require(Gate::Session).await?;
     let body = call.body.clone();
-    let Some(Value::Object(fields)) = &body else {
-        let got = super::check::kind(body.as_ref());
+    let Some(Value::Object(fields)) = body.as_deref() else {
+        let got = super::check::kind(body.as_deref());
         let text = format!("[body] Invalid input: expected record, received {got}");
         return Err(Fail::said(StatusCode::BAD_REQUEST, "VALIDATION_ERROR", &text));
     };
     if fields.contains_key("email") {
         return Err(Fail::code("EMAIL_CAN_NOT_BE_UPDATED"));
     }
-    refuse_foreign_fields(body.as_ref())?;
-    let mut check = Check::new("body", body.as_ref());
+    refuse_foreign_fields(body.as_deref())?;
+    let mut check = Check::new("body", body.as_deref());
     let name = check.maybe_text("name");
     let image = check.nullable_text("image");
     let wanted = check.maybe_text("username");
@@ -65,7 +66,7 @@ pub(super) async fn update(call: &mut Call) -> Answered {
 
 pub(super) async fn change_password(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let new = check.text("newPassword");
     let current = check.text("currentPassword");
     let revoke = check.maybe_bool("revokeOtherSessions");
@@ -104,7 +105,7 @@ pub(super) async fn change_password(call: &mut Call) -> Answered {
 
 pub(super) async fn verify_password(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let password = check.text("password");
     check.done()?;
     with_password(call, password, "verify password").await?;
@@ -134,7 +135,7 @@ pub(super) async fn with_password(call: &Call, password: &str, what: &str) -> Re
 
 pub(super) async fn change_email(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let email = check.email("newEmail");
     let back = check.maybe_text("callbackURL");
     check.done()?;
@@ -164,8 +165,8 @@ pub(super) async fn delete(call: &mut Call) -> Answered {
         call.require(Gate::Sensitive).await?;
         return Err(Fail::with(StatusCode::NOT_FOUND, "NOT_FOUND"));
     }
-    let body = call.body.clone().or_else(|| Some(json!({})));
-    let mut check = Check::new("body", body.as_ref());
+    let body = call.body.clone().or_else(|| Some(Arc::new(json!({}))));
+    let mut check = Check::new("body", body.as_deref());
     let back = check.maybe_text("callbackURL");
     let password = check.maybe_text("password");
     let token = check.maybe_text("token");

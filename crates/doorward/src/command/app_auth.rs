@@ -403,7 +403,7 @@ async fn role(given: &Role, desk: &Desk) -> Result<()> {
     };
     let user = desk.doorward.find_user(&given.user).await?;
     let door = doorward_core::app_auth::Door {
-        base: settings.path().to_owned(),
+        base: settings.path().into(),
         application: std::sync::Arc::new(application.clone()),
     };
     let user = desk.doorward.set_app_role(&door, user.id, &given.role).await?;

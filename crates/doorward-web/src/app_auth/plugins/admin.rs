@@ -149,7 +149,7 @@ fn picture(text: Option<Option<&str>>) -> Result<Option<Option<String>>, Fail> {
 
 async fn create(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let email = check.text("email").to_lowercase();
     let name = check.text("name");
     let password = check.maybe_text("password").filter(|text| !text.is_empty());
@@ -196,7 +196,7 @@ async fn create(call: &mut Call) -> Answered {
 
 async fn update(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let id = check.text("userId");
     if !check.any("data").is_some_and(Value::is_object) {
         check.refuse("data", "Invalid input: expected record, received undefined");
@@ -254,7 +254,7 @@ async fn update(call: &mut Call) -> Answered {
 
 async fn set_role(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let id = check.text("userId");
     let wanted = texts(&mut check, "role");
     check.done()?;
@@ -274,7 +274,7 @@ async fn set_role(call: &mut Call) -> Answered {
 
 /// The person that a body is about.
 fn whom(call: &Call) -> Result<String, Fail> {
-    let mut check = Check::new("body", call.body.as_ref());
+    let mut check = Check::new("body", call.body.as_deref());
     let id = check.text("userId").to_owned();
     check.done()?;
     Ok(id)
@@ -283,7 +283,7 @@ fn whom(call: &Call) -> Result<String, Fail> {
 async fn ban(call: &mut Call) -> Answered {
     let id = whom(call)?;
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let reason = check.maybe_text("banReason");
     let seconds = check.any("banExpiresIn").filter(|value| !value.is_null());
     let seconds = seconds.map(Value::as_u64);
@@ -341,7 +341,7 @@ async fn list_sessions(call: &mut Call) -> Answered {
 
 async fn revoke_session(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let token = check.text("sessionToken");
     check.done()?;
     admin(call, "YOU_ARE_NOT_ALLOWED_TO_REVOKE_USERS_SESSIONS").await?;
@@ -431,7 +431,7 @@ async fn stop(call: &mut Call) -> Answered {
 
 async fn set_password(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     for name in ["newPassword", "userId"] {
         if check.any(name).and_then(Value::as_str) == Some("") {
             check.refuse(name, &format!("{name} cannot be empty"));
@@ -459,7 +459,7 @@ async fn remove(call: &mut Call) -> Answered {
 }
 
 async fn has_permission(call: &mut Call) -> Answered {
-    let wanted = wanted(call.body.as_ref())?;
+    let wanted = wanted(call.body.as_deref())?;
     // Whoever else the body names: it is about the caller.
     let caller = require_quietly(call).await?;
     let allowed = roles::of_app(call.door.administers(&caller.visit));

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 use doorward_core::app_auth::api_keys::{ApiKey, ApiKeyChange, AppKeyChange, KeyHand, Permissions};
 use doorward_domain::UserId;
@@ -145,8 +146,8 @@ fn refuse_foreign(body: Option<&Value>) -> Result<(), Fail> {
 }
 
 async fn create(call: &mut Call) -> Answered {
-    let body = call.body.clone().or_else(|| Some(json!({})));
-    let mut check = Check::new("body", body.as_ref());
+    let body = call.body.clone().or_else(|| Some(Arc::new(json!({}))));
+    let mut check = Check::new("body", body.as_deref());
     let mut new = change_of(&mut check);
     let prefix = check.maybe_text("prefix");
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
@@ -168,7 +169,7 @@ async fn create(call: &mut Call) -> Answered {
             .map_err(|_| code("USER_NOT_FOUND"))?
     } else {
         let caller = owner(call, named).await?;
-        refuse_foreign(body.as_ref())?;
+        refuse_foreign(body.as_deref())?;
         caller.visit.person.user.id
     };
     let (key, open) = call
@@ -218,7 +219,7 @@ async fn list(call: &mut Call) -> Answered {
 
 async fn update(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let id = check.text("keyId");
     let mut change = change_of(&mut check);
     change.enabled = check.maybe_bool("enabled");
@@ -232,7 +233,7 @@ async fn update(call: &mut Call) -> Answered {
         KeyHand::App
     } else {
         let caller = owner(call, named).await?;
-        refuse_foreign(body.as_ref())?;
+        refuse_foreign(body.as_deref())?;
         KeyHand::Person(caller.visit.person.user.id)
     };
     let key = call
@@ -249,7 +250,7 @@ async fn verify(call: &mut Call) -> Answered {
     if !is_app(call).await? {
         return Err(Fail::nothing());
     }
-    let mut check = Check::new("body", call.body.as_ref());
+    let mut check = Check::new("body", call.body.as_deref());
     let open = check.text("key");
     let wanted = check
         .any("permissions")
@@ -273,7 +274,7 @@ async fn verify(call: &mut Call) -> Answered {
 }
 
 async fn delete(call: &mut Call) -> Answered {
-    let mut check = Check::new("body", call.body.as_ref());
+    let mut check = Check::new("body", call.body.as_deref());
     let id = check.text("keyId");
     check.done()?;
     let hand = if is_app(call).await? {

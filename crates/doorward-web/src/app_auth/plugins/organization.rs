@@ -151,7 +151,7 @@ fn change_of(check: &mut Check<'_>) -> OrganizationChange {
 
 async fn create(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let name = filled(&mut check, "name");
     let slug = filled(&mut check, "slug");
     let keep_active = check.maybe_bool("keepCurrentActiveOrganization") == Some(true);
@@ -176,7 +176,7 @@ async fn create(call: &mut Call) -> Answered {
 
 async fn update(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut outer = Check::new("body", body.as_ref());
+    let mut outer = Check::new("body", body.as_deref());
     let id = outer.maybe_text("organizationId");
     if !outer.any("data").is_some_and(Value::is_object) {
         outer.refuse("data", "Invalid input: expected object, received undefined");
@@ -203,7 +203,7 @@ async fn update(call: &mut Call) -> Answered {
 
 async fn delete(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let id = check.text("organizationId");
     check.done()?;
     let caller = call.require(Gate::Sensitive).await?;
@@ -217,7 +217,7 @@ async fn delete(call: &mut Call) -> Answered {
 
 async fn set_active(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let id = check.nullable_text("organizationId");
     let slug = check.maybe_text("organizationSlug");
     check.done()?;
@@ -302,7 +302,7 @@ async fn list(call: &mut Call) -> Answered {
 
 async fn check_slug(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let slug = check.text("slug");
     check.done()?;
     call.require(Gate::Sensitive).await?;
@@ -315,7 +315,7 @@ async fn check_slug(call: &mut Call) -> Answered {
 
 async fn invite(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let email = check.text("email").to_lowercase();
     let roles = texts(&mut check, "role");
     let id = check.maybe_text("organizationId");
@@ -347,7 +347,7 @@ async fn invite(call: &mut Call) -> Answered {
 
 async fn answer(call: &mut Call, accept: bool) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let id = check.text("invitationId");
     check.done()?;
     let caller = call.require(Gate::Sensitive).await?;
@@ -367,7 +367,7 @@ async fn answer(call: &mut Call, accept: bool) -> Answered {
 
 async fn cancel(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let id = check.text("invitationId");
     check.done()?;
     let caller = call.require(Gate::Sensitive).await?;
@@ -473,7 +473,7 @@ async fn active_role(call: &mut Call) -> Answered {
 
 async fn update_role(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let whom = check.text("memberId");
     let roles = texts(&mut check, "role");
     let id = check.maybe_text("organizationId");
@@ -490,7 +490,7 @@ async fn update_role(call: &mut Call) -> Answered {
 
 async fn remove_member(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let whom = check.text("memberIdOrEmail");
     let id = check.maybe_text("organizationId");
     check.done()?;
@@ -506,7 +506,7 @@ async fn remove_member(call: &mut Call) -> Answered {
 
 async fn leave(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let id = check.text("organizationId");
     check.done()?;
     let caller = call.require(Gate::Sensitive).await?;
@@ -520,8 +520,8 @@ async fn leave(call: &mut Call) -> Answered {
 
 async fn has_permission(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let wanted = wanted(body.as_ref())?;
-    let mut check = Check::new("body", body.as_ref());
+    let wanted = wanted(body.as_deref())?;
+    let mut check = Check::new("body", body.as_deref());
     let id = check.maybe_text("organizationId");
     check.done()?;
     let caller = call.require(Gate::Sensitive).await?;

@@ -153,7 +153,7 @@ fn answer(body: Option<&Value>) -> BrowserAnswer<'_> {
 
 async fn register(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     if check.any("response").is_none() {
         check.refuse(
             "response",
@@ -183,7 +183,7 @@ async fn register(call: &mut Call) -> Answered {
             BrowserAnswer {
                 name,
                 transports: &transports,
-                ..answer(body.as_ref())
+                ..answer(body.as_deref())
             },
             &call.origin,
         )
@@ -196,7 +196,7 @@ async fn register(call: &mut Call) -> Answered {
 
 async fn sign_in(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     if !check.any("response").is_some_and(Value::is_object) {
         check.refuse("response", "Invalid input: expected record, received undefined");
     }
@@ -204,7 +204,7 @@ async fn sign_in(call: &mut Call) -> Answered {
     let secret = bound(call)?;
     let (user, issued) = call
         .doorward
-        .app_enter_by_passkey(&call.door, &secret, answer(body.as_ref()), &call.origin)
+        .app_enter_by_passkey(&call.door, &secret, answer(body.as_deref()), &call.origin)
         .await
         .map_err(|error| match error {
             AppError::Code("AUTHENTICATION_REFUSED") => {
@@ -231,7 +231,7 @@ async fn list(call: &mut Call) -> Answered {
 
 async fn delete(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let id = check.text("id");
     check.done()?;
     let caller = call.require(Gate::Sensitive).await?;
@@ -247,7 +247,7 @@ async fn delete(call: &mut Call) -> Answered {
 
 async fn update(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let id = check.text("id");
     let name = filled(&mut check, "name");
     check.done()?;

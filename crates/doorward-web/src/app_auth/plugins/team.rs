@@ -26,7 +26,7 @@ fn team_member(one: &TeamMember) -> Value {
 
 pub(super) async fn create_team(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let name = check.text("name");
     let id = check.maybe_text("organizationId");
     check.done()?;
@@ -42,7 +42,7 @@ pub(super) async fn create_team(call: &mut Call) -> Answered {
 
 pub(super) async fn update_team(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut outer = Check::new("body", body.as_ref());
+    let mut outer = Check::new("body", body.as_deref());
     let which = outer.text("teamId");
     if !outer.any("data").is_some_and(Value::is_object) {
         outer.refuse("data", "Invalid input: expected object, received undefined");
@@ -65,7 +65,7 @@ pub(super) async fn update_team(call: &mut Call) -> Answered {
 
 pub(super) async fn remove_team(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let which = check.text("teamId");
     let id = check.maybe_text("organizationId");
     check.done()?;
@@ -91,7 +91,7 @@ pub(super) async fn list_teams(call: &mut Call) -> Answered {
 
 pub(super) async fn set_active_team(call: &mut Call) -> Answered {
     let body = call.body.clone();
-    let mut check = Check::new("body", body.as_ref());
+    let mut check = Check::new("body", body.as_deref());
     let given = check.nullable_text("teamId");
     check.done()?;
     let caller = call.require(Gate::Sensitive).await?;
@@ -142,7 +142,7 @@ pub(super) async fn list_team_members(call: &mut Call) -> Answered {
 
 /// Team and person of a call about both, and the session's organization.
 async fn place(call: &Call) -> Result<(Caller, String, String, String), Fail> {
-    let mut check = Check::new("body", call.body.as_ref());
+    let mut check = Check::new("body", call.body.as_deref());
     let team = check.text("teamId").to_owned();
     let user = check.text("userId").to_owned();
     let id = check.maybe_text("organizationId").map(str::to_owned);
