@@ -90,3 +90,19 @@ fn bench_options(options: &[&str]) -> Option<(bench::Depth, bench::Part, bench::
     }
     Some((depth, part, build))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{bench, bench_options};
+
+    #[test]
+    fn options_of_the_bench_are_read_in_any_order_and_unknown_ones_refused() {
+        let all = bench_options(&[]);
+        assert!(all == Some((bench::Depth::Short, bench::Part::All, bench::Build::Fresh)));
+        let one = bench_options(&["--no-build", "--only", "app-auth", "--full"]);
+        assert!(one == Some((bench::Depth::Full, bench::Part::AppAuth, bench::Build::AsItIs)));
+        for wrong in [&["--only"][..], &["--only", "oidc"], &["--fast"], &["app-auth"]] {
+            assert!(bench_options(wrong).is_none(), "{wrong:?}");
+        }
+    }
+}
