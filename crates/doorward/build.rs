@@ -1,5 +1,6 @@
-//! Tells the program which commit it was built from and when, without needing git: `DOORWARD_COMMIT` (40 hex digits, or
-//! `unknown` outside of a repository) and `DOORWARD_BUILT_AT` (RFC 3339; `SOURCE_DATE_EPOCH` when that is set).
+//! Tells the program which commit it was built from and when: `DOORWARD_COMMIT` (40 hex digits, or `unknown` outside of a repository;
+//! `DOORWARD_BUILD_COMMIT` when that is set, for builds without the repository), `DOORWARD_DIRTY` (`true` or `false` when git is there to
+//! say whether the sources differ from the commit, else `unknown`) and `DOORWARD_BUILT_AT` (RFC 3339; `SOURCE_DATE_EPOCH` when set).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,9 +9,58 @@ use std::time::{SystemTime, UNIX_EPOCH};
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=SOURCE_DATE_EPOCH");
-    let commit = commit().unwrap_or_else(|| "unknown".to_owned());
+    println!("cargo::rerun-if-env-changed=DOORWARD_BUILD_COMMIT");
+    let given = given_commit();
+    let dirty = given.is_none().then(is_dirty).flatten();
+    let dirty = dirty.map_or_else(|| "unknown".to_owned(), |dirty| dirty.to_string());
+    println!("cargo::rustc-env=DOORWARD_DIRTY={dirty}");
+    let commit = given.or_else(commit).unwrap_or_else(|| "unknown".to_owned());
     println!("cargo::rustc-env=DOORWARD_COMMIT={commit}");
     println!("cargo::rustc-env=DOORWARD_BUILT_AT={}", rfc3339(built_at()));
+}
+
+/// The commit that whoever builds an image says.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a build script has no settings; the value only ends up in a version text"
+)]
+fn given_commit() -> Option<String> {
+    object_id(std::env::var("DOORWARD_BUILD_COMMIT").ok()?.trim())
+}
+
+/// Do the sources that are built differ from the commit? Only git knows; without it nobody does.
+fn is_dirty() -> Option<bool> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?.parent()?;
+    git_folder(root)?;
+    for entry in fs::read_dir(root.join("crates")).ok()?.flatten() {
+        for built in [
+            "src",
+            "templates",
+            "assets",
+            "locales",
+            "migrations",
+            "Cargo.toml",
+        ] {
+            let path = entry.path().join(built);
+            if path.exists() {
+                println!("cargo::rerun-if-changed={}", path.display());
+            }
+        }
+    }
+    println!("cargo::rerun-if-changed={}", root.join("Cargo.lock").display());
+    let asked = std::process::Command::new("git")
+        .args([
+            "status",
+            "--porcelain",
+            "--",
+            "crates",
+            "Cargo.toml",
+            "Cargo.lock",
+        ])
+        .current_dir(root)
+        .output()
+        .ok()?;
+    asked.status.success().then_some(!asked.stdout.is_empty())
 }
 
 /// The commit that HEAD names, read from the repository's files.

@@ -11,7 +11,7 @@ use crate::settings::{
     Bootstrap, Database, Hashing, Limits, Log, Mail, MailLogin, Metrics, Outbound, Settings, Tls,
 };
 use crate::table::{self, Setting};
-use crate::value::{Count, FilePath};
+use crate::value::{Count, FilePath, Line};
 use crate::words::MailSecurity;
 use crate::{DatabaseUrl, PublicUrl, TrustedProxies, reference};
 
@@ -44,6 +44,7 @@ pub(crate) fn assemble(reader: &mut Reader<'_>) -> Option<Settings> {
     if let (Some(FilePath(key)), Some(database)) = (&key_file, &database) {
         check_key_file(reader, key, database.url.file());
     }
+    let image_digest = reader.take(&table::IMAGE_DIGEST).map(|Line(text)| text);
     let mail = take_mail(reader);
     let log = take_log(reader);
     let limits = take_limits(reader);
@@ -65,6 +66,7 @@ pub(crate) fn assemble(reader: &mut Reader<'_>) -> Option<Settings> {
         data_dir: data_dir?,
         key_file: key_file?.0,
         database: database?,
+        image_digest,
         mail,
         tls,
         log: log?,
@@ -193,14 +195,17 @@ fn take_public_url(
         .iter()
         .any(|address| !address.ip().to_canonical().is_loopback())
     {
+        // It is never taken from a request's `Host`: whoever sends one would decide where cookies, links and codes go.
         let message =
-            format!("other machines can reach the server, but `public_url` is not set and counts as {guess}");
-        warning(
+            "other machines can reach the server, but `public_url` is not set, and it is never taken from requests"
+                .to_owned();
+        problem(
             reader,
             &table::PUBLIC_URL,
-            &message,
+            message,
             "set public_url to the address that people use",
         );
+        return None;
     }
     reader.take_or(&table::PUBLIC_URL, || guess)
 }

@@ -56,7 +56,7 @@ const OLD: &[Old] = &[
     old("token_api.issuer", &["AUTH_JWT_ISSUER"], Written::Same),
     old(
         "token_api.access_lifetime",
-        &["AUTH_ACCESS_TOKEN_TTL", "ACCESS_TOKEN_TTL"],
+        &["AUTH_ACCESS_TOKEN_TTL", "ACCESS_TOKEN_TTL", "JWT_EXPIRATION"],
         Written::Seconds,
     ),
     old(

@@ -26,6 +26,8 @@ pub struct Settings {
     pub key_file: PathBuf,
     /// The database.
     pub database: Database,
+    /// Digest of the container image, as whoever deploys it says.
+    pub image_digest: Option<String>,
     /// The mail server; `None`: no mail is sent.
     pub mail: Option<Mail>,
     /// Own certificate; `None`: plain HTTP.

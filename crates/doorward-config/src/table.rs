@@ -193,6 +193,12 @@ settings! {
         standard: Computed("`sqlite:` and `doorward.db` in `data_dir`"),
         example: "\"postgres://doorward:secret@db.example.org/doorward?sslmode=verify-full\"",
     }
+    /// Digest of the container image that this runs in, for `GET /version`: only whoever deploys it knows. Deploy by it, so that a tag that
+    /// moved changes nothing by itself.
+    IMAGE_DIGEST: Line {
+        key: "image_digest", standard: Unset("not told"),
+        example: "\"sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"",
+    }
     /// How long running requests may take to finish after the server was told to stop.
     SHUTDOWN_GRACE: Span<0, 600_000> {
         key: "shutdown_grace", standard: Text("1500ms"), example: "\"10s\"",
@@ -334,7 +340,7 @@ settings! {
         standard: Computed("`daarion-auth` with `HS256`, else `public_url`"),
         example: "\"https://id.example.org\"",
     }
-    /// How long an access token lives. Old names, in seconds: `AUTH_ACCESS_TOKEN_TTL`, `ACCESS_TOKEN_TTL`.
+    /// How long an access token lives. Old names, in seconds or as here: `AUTH_ACCESS_TOKEN_TTL`, `ACCESS_TOKEN_TTL`, `JWT_EXPIRATION`.
     TOKEN_API_ACCESS_LIFETIME: Span<1000, 86_400_000> {
         key: "token_api.access_lifetime", standard: Text("30m"), example: "\"10m\"",
     }

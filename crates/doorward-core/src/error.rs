@@ -113,11 +113,11 @@ impl From<doorward_store::Error> for Error {
         if let doorward_store::Error::Unstorable { problem, .. } = &error {
             return Self::Invalid((*problem).to_owned());
         }
-        let unavailable = matches!(error, doorward_store::Error::Unavailable { .. });
-        let what = if unavailable {
-            "the database is away"
-        } else {
-            "the database refused a statement"
+        // Nobody loses a session because the database is not as it should be: that is like no database at all.
+        let (unavailable, what) = match error {
+            doorward_store::Error::Unavailable { .. } => (true, "the database is away"),
+            doorward_store::Error::Drift(_) => (true, "the database cannot be used as it is"),
+            _ => (false, "the database refused a statement"),
         };
         Self::Fault(Fault {
             unavailable,

@@ -240,6 +240,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) short: bool,
     /// Who acts as the person.
     pub(crate) impersonated_by: Option<UserId>,
+    /// The provider that the person came in through.
+    pub(crate) provider: Option<&'a str>,
 }
 
 /// Under what a token of an app's session is kept: good in this app only.
@@ -470,6 +472,7 @@ impl Doorward {
                     impersonated_by: entry.impersonated_by,
                     organization: None,
                     team: None,
+                    provider: entry.provider.map(str::to_owned),
                 };
                 (text, digest, now.plus(entry.lifetime), Some(app))
             }

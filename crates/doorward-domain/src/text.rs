@@ -26,7 +26,19 @@ pub fn check_username(text: &str) -> Result<(), TextProblem> {
     Ok(())
 }
 
-/// Checks an e-mail address in the shape that mail systems really accept (one `@`, a domain with a dot or `localhost`).
+/// Domain of addresses that stand for none. Nothing below `.invalid` ever exists (RFC 6761 section 6.4).
+pub const PLACEHOLDER_DOMAIN: &str = "placeholder.invalid";
+
+/// Does this address stand for none? Nobody is written to there, and nobody is known by it.
+#[must_use]
+pub fn is_placeholder(email: &str) -> bool {
+    let domain = email.rsplit_once('@').map_or(email, |(_, domain)| domain);
+    let domain = domain.trim().trim_end_matches('.').to_ascii_lowercase();
+    domain == PLACEHOLDER_DOMAIN || domain.ends_with(&format!(".{PLACEHOLDER_DOMAIN}"))
+}
+
+/// Checks an e-mail address in the shape that mail systems really accept (one `@`, a domain with a dot or `localhost`), which stands for
+/// somebody: placeholders are made here and never typed.
 ///
 /// # Errors
 /// A sentence that says what was expected.
@@ -44,7 +56,13 @@ pub fn check_email(text: &str) -> Result<(), TextProblem> {
         && domain.split('.').all(|label| {
             !label.is_empty() && !label.starts_with('-') && !label.ends_with('-') && label.len() <= 63
         });
-    if local.is_empty() || local.len() > 64 || local.contains('@') || local.starts_with('.') || !domain_ok {
+    if is_placeholder(text)
+        || local.is_empty()
+        || local.len() > 64
+        || local.contains('@')
+        || local.starts_with('.')
+        || !domain_ok
+    {
         return Err(bad());
     }
     Ok(())
@@ -166,6 +184,9 @@ mod tests {
             "a b@example.org",
             "a@-x.org",
             "a@x..org",
+            "a@placeholder.invalid",
+            "a@PLACEHOLDER.invalid.",
+            "a@more.placeholder.invalid",
         ] {
             assert!(check_email(bad).is_err(), "{bad}");
         }

@@ -76,6 +76,11 @@ pub enum Error {
         /// One line for the operator: what happened and what to do.
         reason: String,
     },
+    /// A table or column is not there: the database does not have the shape that this program works with (SQLSTATE 42P01, 42703).
+    #[error(
+        "the database has another shape than this program works with ({0}): was it changed by hand, or restored half?"
+    )]
+    Drift(String),
     /// Anything else; a fault of the program (bad SQL, a broken CHECK).
     #[error("database: {0}")]
     Engine(String),

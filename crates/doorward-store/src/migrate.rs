@@ -220,7 +220,9 @@ fn steps_sqlite(conn: &mut Connection, steps: &[Migration]) -> Result<()> {
     .map_err(|e| fault(&e))?;
     for step in steps {
         step_sqlite(&tx, step).map_err(|error| match fault(&error) {
-            Error::Engine(text) => Error::Engine(format!("migration {}: {text}", step.name)),
+            Error::Engine(text) | Error::Drift(text) => {
+                Error::Engine(format!("migration {}: {text}", step.name))
+            }
             other => other,
         })?;
     }
@@ -296,7 +298,7 @@ async fn applied_postgres(postgres: &Postgres, client: &ClientWrapper) -> Result
 
 async fn step_postgres(postgres: &Postgres, client: &ClientWrapper, step: &Migration) -> Result<()> {
     let about = |error: tokio_postgres::Error| match postgres.fault(&error) {
-        Error::Engine(text) => Error::Engine(format!("migration {}: {text}", step.name)),
+        Error::Engine(text) | Error::Drift(text) => Error::Engine(format!("migration {}: {text}", step.name)),
         other => other,
     };
     client

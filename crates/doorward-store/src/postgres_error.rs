@@ -144,6 +144,9 @@ fn fault_of_server(refused: &tokio_postgres::error::DbError, target: &PostgresTa
     if *code == SqlState::READ_ONLY_SQL_TRANSACTION {
         return say(&"the server takes no writes: point database_url to the primary");
     }
+    if *code == SqlState::UNDEFINED_TABLE || *code == SqlState::UNDEFINED_COLUMN {
+        return Error::Drift(format!("{} ({})", refused.message(), code.code()));
+    }
     let passing = ["40", "53", "57", "58", "08", "55P03"]
         .iter()
         .any(|class| code.code().starts_with(class));

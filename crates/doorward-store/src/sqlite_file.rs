@@ -175,9 +175,17 @@ pub(crate) fn fault(error: &rusqlite::Error) -> Error {
         ErrorCode::DatabaseCorrupt => {
             Error::unusable(format!("the database file is damaged: {text}: restore a backup"))
         }
+        // SQLite has no code of its own for it; the words are its own since its first version.
+        ErrorCode::Unknown if is_drift(&text) => Error::Drift(text),
         ErrorCode::NotADatabase => Error::unusable("the file is not an SQLite database"),
         _ => Error::Engine(text),
     }
+}
+
+fn is_drift(text: &str) -> bool {
+    ["no such table: ", "no such column: ", "has no column named "]
+        .iter()
+        .any(|words| text.contains(words))
 }
 
 /// `UNIQUE constraint failed: users.a, users.b` as PostgreSQL would name the key: `users_a_b_key`. For an index on

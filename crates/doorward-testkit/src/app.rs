@@ -337,6 +337,22 @@ impl App {
         tx.commit().await.expect("a commit");
     }
 
+    /// Puts a value into every row of a table that no program writes there: whoever reads it meets a fault.
+    pub async fn spoil(&self, table: &str, column: &str, literal: &str) {
+        let tx = self.store().begin().await.expect("a transaction");
+        let update = format!("UPDATE {table} SET {column} = {literal}");
+        tx.run(sql_built(update)).await.expect("an update");
+        tx.commit().await.expect("a commit");
+    }
+
+    /// Puts a column out of reach.
+    pub async fn lose_column(&self, table: &str, column: &str) {
+        let tx = self.store().begin().await.expect("a transaction");
+        let rename = format!("ALTER TABLE {table} RENAME COLUMN {column} TO out_of_reach");
+        tx.run(sql_built(rename)).await.expect("another name");
+        tx.commit().await.expect("a commit");
+    }
+
     /// Rows per table.
     pub async fn rows(&self) -> BTreeMap<String, i64> {
         let conn = self.store().read();

@@ -69,3 +69,32 @@ all("a[data-after-frames]", (link) => {
   else addEventListener("load", go);
   setTimeout(go, 4000);
 });
+
+// A page that is older than the server says so when somebody comes back to it.
+const build = document.querySelector("meta[name=doorward-build]");
+let asked = 0;
+const compare = async () => {
+  if (!build || document.visibilityState !== "visible" || Date.now() - asked < 30000) return;
+  asked = Date.now();
+  const answer = await fetch("/version", { method: "HEAD", cache: "no-store" }).catch(() => undefined);
+  const now = answer?.headers.get("x-doorward-version");
+  if (!now || now === build.content || document.getElementById("newer-build")) return;
+  const banner = document.createElement("div");
+  banner.id = "newer-build";
+  banner.className = "banner notice";
+  banner.setAttribute("role", "status");
+  const text = document.createElement("p");
+  text.textContent = `${build.dataset.text} `;
+  const again = document.createElement("a");
+  again.href = location.href;
+  again.textContent = build.dataset.reload;
+  again.addEventListener("click", (event) => {
+    event.preventDefault();
+    location.reload();
+  });
+  text.append(again);
+  banner.append(text);
+  document.querySelector("main").prepend(banner);
+};
+document.addEventListener("visibilitychange", compare);
+addEventListener("pageshow", (event) => event.persisted && compare());

@@ -273,6 +273,7 @@ impl Ask {
             signed_in,
             now: self.app.doorward.now(),
             home: "",
+            build: self.app.dress.version(),
         }
     }
 

@@ -16,7 +16,7 @@ use doorward_domain::Timestamp;
 use doorward_domain::client::SigningAlgorithm;
 use doorward_domain::directory::Directory;
 
-use crate::router::dress;
+use crate::router::Dress;
 
 /// Seconds for which anybody may keep discovery and JWK sets.
 const KEEP: HeaderValue = HeaderValue::from_static("public, max-age=300");
@@ -36,8 +36,8 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// Writes a document down. `secure`: we are reached by https.
-    pub(crate) fn new(document: &Value, secure: bool) -> Arc<Self> {
+    /// Writes a document down.
+    pub(crate) fn new(document: &Value, dress: &Dress) -> Arc<Self> {
         let text = document.to_string();
         let etag = format!("\"{}\"", fingerprint(&text));
         let etag = HeaderValue::from_str(&etag).unwrap_or_else(|_| HeaderValue::from_static("\"\""));
@@ -46,7 +46,7 @@ impl Prepared {
         headers.insert(CACHE_CONTROL, KEEP);
         headers.insert(ETAG, etag.clone());
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-        dress(secure, &mut headers);
+        dress.put_on(&mut headers);
         Arc::new(Self {
             body: Bytes::from(text),
             etag,
@@ -86,19 +86,19 @@ struct Sets {
 }
 
 /// All prepared documents.
-#[derive(Default)]
 pub(crate) struct Documents {
-    secure: bool,
+    dress: Dress,
     discovery: RwLock<Of<Directory, HashMap<String, Arc<Prepared>>>>,
     sets: RwLock<Of<KeySet, Sets>>,
 }
 
 impl Documents {
-    /// None yet. `secure`: we are reached by https.
-    pub(crate) fn new(secure: bool) -> Self {
+    /// None yet.
+    pub(crate) fn new(dress: Dress) -> Self {
         Self {
-            secure,
-            ..Self::default()
+            dress,
+            discovery: RwLock::default(),
+            sets: RwLock::default(),
         }
     }
 
@@ -115,7 +115,7 @@ impl Documents {
         slug: &str,
         document: &Value,
     ) -> Arc<Prepared> {
-        let prepared = Prepared::new(document, self.secure);
+        let prepared = Prepared::new(document, &self.dress);
         if let Ok(mut known) = self.discovery.write() {
             if !known.is(directory) {
                 *known = Of {
@@ -144,7 +144,7 @@ impl Documents {
         {
             return Arc::clone(prepared);
         }
-        let prepared = Prepared::new(&keys.jwks(first, now), self.secure);
+        let prepared = Prepared::new(&keys.jwks(first, now), &self.dress);
         if let Ok(mut known) = self.sets.write() {
             if !known.is(&keys) || !holds(&known.documents) {
                 *known = Of {
@@ -203,7 +203,13 @@ mod tests {
 
     #[test]
     fn a_document_belongs_to_its_picture_only() {
-        let documents = Documents::default();
+        let build = crate::BuildInfo {
+            version: "0",
+            commit: "0",
+            built_at: "0",
+            dirty: None,
+        };
+        let documents = Documents::new(Dress::new(true, &build));
         let (one, other) = (Arc::new(Directory::default()), Arc::new(Directory::default()));
         assert!(documents.discovery(&one, "shop").is_none());
         let kept = documents.keep_discovery(&one, "shop", &serde_json::json!({ "n": 1 }));

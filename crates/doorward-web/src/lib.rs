@@ -61,6 +61,8 @@ pub struct Options {
     pub outbound: Outbound,
     /// Which build this is.
     pub build: BuildInfo,
+    /// Digest of the container image that this runs in, when the operator says it.
+    pub image_digest: Option<String>,
 }
 
 /// Which build this is.
@@ -72,6 +74,18 @@ pub struct BuildInfo {
     pub commit: &'static str,
     /// When it was built, RFC 3339, or `unknown`.
     pub built_at: &'static str,
+    /// Were there changes beside the commit? `None`: unknown.
+    pub dirty: Option<bool>,
+}
+
+impl BuildInfo {
+    /// The build in one word, as `x-doorward-version` and every page say it: the version, and what is known of the commit.
+    #[must_use]
+    pub fn word(&self) -> String {
+        let commit = self.commit.get(..12).unwrap_or(self.commit);
+        let dirty = if self.dirty == Some(true) { ".dirty" } else { "" };
+        format!("{}+{commit}{dirty}", self.version)
+    }
 }
 
 /// Shared by all handlers. One pointer: every request counts it up and down.
@@ -84,6 +98,8 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     /// Is `public_url` https? Then cookies are `__Host-` and `Secure`.
     pub(crate) secure: bool,
+    /// What every answer says of us.
+    pub(crate) dress: router::Dress,
     /// Connections to the services behind the reverse proxy.
     pub(crate) upstreams: Upstreams,
     /// Prepared documents.
@@ -112,13 +128,15 @@ impl App {
     /// The same for an address that is private or not.
     pub(crate) fn at(doorward: Doorward, options: Options, private: bool) -> Self {
         let secure = doorward.public_url().starts_with("https://");
+        let dress = router::Dress::new(secure, &options.build);
         let upstreams = Upstreams::new(options.outbound.clone(), options.connections);
         Self(Arc::new(Shared {
             doorward,
             upstreams,
             options,
             secure,
-            documents: Documents::new(secure),
+            documents: Documents::new(dress.clone()),
+            dress,
             prepared: forward_auth::Prepared::default(),
             private,
             warned: AtomicBool::default(),

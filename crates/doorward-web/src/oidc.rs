@@ -360,7 +360,7 @@ pub(crate) async fn discovery_of(ask: Ask, Path(slug): Path<String>) -> Reply {
         Some(current) if Arc::ptr_eq(current, &application) => {
             app.documents.keep_discovery(&directory, &slug, &metadata)
         }
-        _ => Prepared::new(&metadata, app.secure),
+        _ => Prepared::new(&metadata, &app.dress),
     };
     document(&ask.headers, &prepared)
 }

@@ -3,7 +3,7 @@
 use axum::extract::{FromRequestParts, Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, ETAG, WWW_AUTHENTICATE};
+use http::header::{ACCEPT, CACHE_CONTROL, ETAG, WWW_AUTHENTICATE};
 use serde_json::json;
 
 use crate::App;
@@ -46,9 +46,13 @@ fn holds_token(ask: &Ask) -> bool {
 pub(crate) async fn version(State(app): State<App>) -> Reply {
     let build = app.options.build;
     let schema = app.doorward.opened().ok().map(doorward_core::schema_version);
-    let body = json!({
-        "name": "doorward", "version": build.version, "commit": build.commit, "built_at": build.built_at, "schema": schema,
+    let mut body = json!({
+        "name": "doorward", "version": build.version, "commit": build.commit, "built_at": build.built_at, "dirty": build.dirty,
+        "schema": schema, "schema_version": schema,
     });
+    if let (Some(digest), Some(fields)) = (&app.options.image_digest, body.as_object_mut()) {
+        fields.insert("image_digest".to_owned(), digest.as_str().into());
+    }
     Reply::json(StatusCode::OK, &body)
 }
 
@@ -93,7 +97,26 @@ pub(crate) async fn nothing(State(app): State<App>, request: Request) -> Respons
     }
     let (mut parts, _) = request.into_parts();
     let Ok(ask) = Ask::from_request_parts(&mut parts, &app).await;
+    // Which doors there are is in the database: until it was reached, nobody can say that there is none.
+    if let Err(error) = app.doorward.opened() {
+        let accept = ask.headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+        if accept.is_some_and(|accept| accept.contains("text/html")) {
+            return failure_page(&ask, &Failure::Core(error), None)
+                .await
+                .into_response();
+        }
+        return app_auth::not_yet(&app, ask.uri.path(), &error);
+    }
     failure_page(&ask, &Failure::NotFound, None).await.into_response()
+}
+
+/// What browsers ask for beside every page and every answer: the mark, without a fingerprint in its address.
+pub(crate) async fn favicon() -> Reply {
+    match assets::all().iter().find(|asset| asset.name == "mark.svg") {
+        Some(mark) => Reply::bytes(StatusCode::OK, mark.content_type, mark.bytes)
+            .header(CACHE_CONTROL, "public, max-age=86400"),
+        None => Reply::empty(StatusCode::NOT_FOUND),
+    }
 }
 
 /// For crawlers: nothing here is for them.

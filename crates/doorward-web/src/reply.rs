@@ -60,7 +60,7 @@ impl Reply {
             ""
         };
         let policy = format!(
-            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' https: http:; base-uri 'none'; \
+            "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' https: http:; base-uri 'none'; \
              frame-ancestors 'none'{forms}"
         );
         Self::policed(status, html, &policy)
@@ -426,6 +426,7 @@ pub(crate) fn site_page(
         signed_in: None,
         now: app.doorward.now(),
         home,
+        build: "",
     };
     let html = view
         .render(&page)

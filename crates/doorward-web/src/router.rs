@@ -26,7 +26,9 @@ use crate::forwarded::Written;
 use crate::reply::{Forms, Noted, Reply};
 use crate::service::{AtHand, Door, Lane, Lanes, Service};
 use crate::upstream::Passed;
-use crate::{App, Options, flow, forward_auth, forwarded, forwarding, oidc, operation, portal, token_api};
+use crate::{
+    App, BuildInfo, Options, flow, forward_auth, forwarded, forwarding, oidc, operation, portal, token_api,
+};
 
 /// Who may call a route with success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -364,6 +366,7 @@ fn table() -> Vec<Row> {
         row("/version", GET, Anyone, operation::version),
         row("/static/{file}", GET, Anyone, operation::asset).quiet(),
         row("/robots.txt", GET, Anyone, operation::robots).quiet(),
+        row("/favicon.ico", GET, Anyone, operation::favicon).quiet(),
     ]
 }
 
@@ -435,7 +438,7 @@ impl Stats {
         self.count(begun, response);
         // A service behind the reverse proxy speaks for itself.
         if response.extensions().get::<Passed>().is_none() {
-            dress(self.app.secure, response.headers_mut());
+            self.app.dress.put_on(response.headers_mut());
         }
     }
 
@@ -466,21 +469,46 @@ impl Stats {
     }
 }
 
-/// Sets the headers that every answer of ours has. `secure`: we are reached by https.
-pub(crate) fn dress(secure: bool, headers: &mut HeaderMap) {
-    let fixed: [(HeaderName, &'static str); 3] = [
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (X_FRAME_OPTIONS, "DENY"),
-        (REFERRER_POLICY, "same-origin"),
-    ];
-    for (name, value) in fixed {
-        headers.insert(name, HeaderValue::from_static(value));
+/// Header that says which build answered.
+const VERSION: HeaderName = HeaderName::from_static("x-doorward-version");
+
+/// The headers that every answer of ours has.
+#[derive(Clone)]
+pub(crate) struct Dress {
+    secure: bool,
+    version: HeaderValue,
+}
+
+impl Dress {
+    /// `secure`: we are reached by https.
+    pub(crate) fn new(secure: bool, build: &BuildInfo) -> Self {
+        let version =
+            HeaderValue::try_from(build.word()).unwrap_or_else(|_| HeaderValue::from_static("unknown"));
+        Self { secure, version }
     }
-    if secure {
-        headers.insert(
-            STRICT_TRANSPORT_SECURITY,
-            HeaderValue::from_static("max-age=31536000"),
-        );
+
+    /// Which build we are.
+    pub(crate) fn version(&self) -> &str {
+        self.version.to_str().unwrap_or_default()
+    }
+
+    /// Sets them.
+    pub(crate) fn put_on(&self, headers: &mut HeaderMap) {
+        let fixed: [(HeaderName, &'static str); 3] = [
+            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (X_FRAME_OPTIONS, "DENY"),
+            (REFERRER_POLICY, "same-origin"),
+        ];
+        for (name, value) in fixed {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        if self.secure {
+            headers.insert(
+                STRICT_TRANSPORT_SECURITY,
+                HeaderValue::from_static("max-age=31536000"),
+            );
+        }
+        headers.insert(VERSION, self.version.clone());
     }
 }
 

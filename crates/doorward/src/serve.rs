@@ -212,7 +212,9 @@ fn options(settings: &Settings) -> Options {
             version: build::VERSION,
             commit: build::COMMIT,
             built_at: build::BUILT_AT,
+            dirty: build::dirty(),
         },
+        image_digest: settings.image_digest.clone(),
     }
 }
 

@@ -68,6 +68,31 @@ pub(crate) fn wants_no_colour() -> bool {
         .any(|(name, value)| name == "NO_COLOR" && !value.is_empty())
 }
 
+/// What a variable says, or the file that the variable with `_FILE` behind its name names; white space at the ends does not count.
+/// `None` when both are missing or empty.
+///
+/// # Errors
+/// The file cannot be read.
+pub(crate) fn variable(name: &str) -> Result<Option<String>> {
+    let env = environment();
+    let of = |wanted: &str| {
+        let found = env
+            .iter()
+            .find(|(name, value)| name == wanted && !value.trim().is_empty());
+        found.map(|(_, value)| value.trim().to_owned())
+    };
+    if let Some(value) = of(name) {
+        return Ok(Some(value));
+    }
+    let from = format!("{name}_FILE");
+    let Some(path) = of(&from) else {
+        return Ok(None);
+    };
+    let text = read_text(Path::new(&path))
+        .map_err(|error| Failure::Usage(format!("{from}: {path} cannot be read: {error}")))?;
+    Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty()))
+}
+
 fn named_file(given: &Given, env: &[(String, String)]) -> Option<PathBuf> {
     given.file.clone().or_else(|| {
         env.iter()

@@ -44,6 +44,18 @@ fn one_variable_of_the_old_service_puts_it_on_as_the_old_service_was() {
 }
 
 #[test]
+fn jwt_expiration_is_read_in_both_forms() {
+    for (written, seconds) in [("24h", 86_400), ("15m", 900), ("3600", 3600)] {
+        let said = Said::env("AUTH_JWT_SECRET", SECRET).and_env("JWT_EXPIRATION", written);
+        let api = said.read().unwrap().token_api.unwrap();
+        assert_eq!(api.access_lifetime.seconds(), seconds, "{written}");
+    }
+    // A token that nobody can take back lives a day at most.
+    let long = Said::env("AUTH_JWT_SECRET", SECRET).and_env("JWT_EXPIRATION", "7d");
+    assert!(refused(&long).contains("JWT_EXPIRATION"));
+}
+
+#[test]
 fn switched_off_by_name_stays_off() {
     let said = Said::env("AUTH_JWT_SECRET", SECRET).and_env("DOORWARD_TOKEN_API_ENABLED", "false");
     assert!(said.read().unwrap().token_api.is_none());

@@ -391,6 +391,11 @@ impl Doorward {
             changed.push("email");
         }
         if let Some(verified) = change.email_verified {
+            if verified && user.email.as_deref().is_some_and(text::is_placeholder) {
+                return Err(Error::Invalid(
+                    "this address stands for none and cannot be proved; give another one".into(),
+                ));
+            }
             user.email_verified_at = user.email.as_ref().filter(|_| verified).map(|_| self.now());
             changed.push("email_verified");
         }

@@ -543,6 +543,7 @@ impl Doorward {
             lifetime: IMPERSONATED,
             short: true,
             impersonated_by: Some(admin),
+            provider: None,
         });
         let issued = self
             .issue_session(&tx, &person, authentication, None, &target, origin)

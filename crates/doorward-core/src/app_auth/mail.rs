@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use doorward_domain::Timestamp;
+use doorward_domain::{Timestamp, text};
 use doorward_store::{NewJob, Tx};
 
 use crate::Doorward;
@@ -30,11 +30,15 @@ impl Doorward {
         self.inner.ports.mailer.is_some()
     }
 
-    /// Queues a mail in the caller's transaction.
+    /// Queues a mail in the caller's transaction. Addresses that stand for none get no mail.
     ///
     /// # Errors
     /// `Fault` when the database is away.
     pub async fn queue_mail(&self, tx: &Tx, letter: &Letter, now: Timestamp) -> Result<()> {
+        if text::is_placeholder(&letter.to) {
+            tracing::info!("a mail is not sent: its receiver has an address that stands for none");
+            return Ok(());
+        }
         let sealed = Sealed {
             to: letter.to.clone(),
             subject: letter.subject.clone(),

@@ -11,6 +11,7 @@ pub mod organizations;
 pub mod passkeys;
 pub mod people;
 pub mod proofs;
+mod provider_end;
 pub(crate) mod providers;
 pub mod sessions;
 pub mod settings;

@@ -25,6 +25,8 @@ pub struct Newcomer {
     pub name: String,
     /// Address, lower case.
     pub email: String,
+    /// Is the address one that was made here and stands for none?
+    pub placeholder: bool,
     /// Was the address proved on the way?
     pub verified: bool,
     /// Picture.
@@ -59,12 +61,18 @@ const SHORT: doorward_domain::Lifetime = doorward_domain::Lifetime::from_days(1)
 
 impl Door {
     pub(crate) fn entry(&self, remember: Remember) -> Target<'_> {
+        self.entry_through(None, remember)
+    }
+
+    /// The same for somebody who comes through a provider.
+    pub(crate) fn entry_through<'d>(&'d self, provider: Option<&'d str>, remember: Remember) -> Target<'d> {
         let short = remember == Remember::No;
         Target::App(Entry {
             application: &self.application,
             lifetime: if short { SHORT } else { self.settings().lifetime },
             short,
             impersonated_by: None,
+            provider,
         })
     }
 
@@ -120,7 +128,7 @@ impl Doorward {
         let draft = NewUser {
             username: username.clone(),
             name,
-            email: Some(new.email.clone()),
+            email: (!new.placeholder).then(|| new.email.clone()),
             email_verified: new.verified,
             kind: UserKind::External,
             ..NewUser::default()
@@ -130,6 +138,10 @@ impl Doorward {
             other => AppError::Core(other),
         })?;
         user.name.clone_from(&draft.name);
+        if new.placeholder {
+            user.email = Some(new.email.clone());
+            user.email_verified_at = None;
+        }
         user.app.image.clone_from(&new.image);
         user.app.display_username = new.username.as_ref().map(|(_, shown)| shown.clone());
         user.app.home = Some(door.application.id);
@@ -241,6 +253,24 @@ impl Doorward {
         remember: Remember,
         origin: &Origin,
     ) -> AppResult<(User, Issued)> {
+        let target = door.entry(remember);
+        self.enter_at(tx, door, user, methods, &target, origin).await
+    }
+
+    /// The same with what the session is to be.
+    ///
+    /// # Errors
+    /// As [`Doorward::enter_by`].
+    #[expect(clippy::too_many_arguments, reason = "each is one thing that decides")]
+    pub(crate) async fn enter_at(
+        &self,
+        tx: &Tx,
+        door: &Door,
+        user: UserId,
+        methods: &[&str],
+        target: &Target<'_>,
+        origin: &Origin,
+    ) -> AppResult<(User, Issued)> {
         let now = self.now();
         tx.lock_user(user).await?;
         let Some((record, direct)) = tx.user_with_groups(user).await? else {
@@ -254,9 +284,8 @@ impl Doorward {
             at: now,
             methods: methods.iter().map(|method| (*method).to_owned()).collect(),
         };
-        let target = door.entry(remember);
         let issued = self
-            .issue_session(tx, &person, authentication, None, &target, origin)
+            .issue_session(tx, &person, authentication, None, target, origin)
             .await?;
         Ok((person.user, issued))
     }

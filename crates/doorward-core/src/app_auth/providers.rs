@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use doorward_crypto::jose::{self, Algorithm};
 use doorward_domain::app_auth::{Provider, ProviderTokens};
-use doorward_domain::{Lifetime, Timestamp};
+use doorward_domain::{Lifetime, Timestamp, text};
 use doorward_oidc::params::Params;
 
 use crate::Doorward;
@@ -41,6 +41,7 @@ pub(crate) struct Document {
     pub(crate) token: String,
     pub(crate) userinfo: Option<String>,
     pub(crate) jwks: Option<String>,
+    pub(crate) end_session: Option<String>,
     pub(crate) says_issuer: bool,
 }
 
@@ -77,7 +78,10 @@ pub(crate) fn profile_of(claims: Map<String, Value>) -> Option<Profile> {
     let verified = verified || text_of(&claims, "email_verified") == Some("true");
     Some(Profile {
         account,
-        email: text_of(&claims, "email").map(str::to_lowercase),
+        // No provider speaks of the placeholders that are made here.
+        email: text_of(&claims, "email")
+            .map(str::to_lowercase)
+            .filter(|email| !text::is_placeholder(email)),
         verified,
         name: text_of(&claims, "name")
             .or_else(|| text_of(&claims, "preferred_username"))
@@ -100,6 +104,7 @@ impl Doorward {
                 token: token.clone(),
                 userinfo: provider.userinfo_url.clone(),
                 jwks: None,
+                end_session: None,
                 says_issuer: false,
             }));
         }
@@ -155,6 +160,7 @@ impl Doorward {
             token: field("token_endpoint").ok_or_else(broken)?,
             userinfo: field("userinfo_endpoint"),
             jwks: field("jwks_uri"),
+            end_session: field("end_session_endpoint"),
             says_issuer: read.get("authorization_response_iss_parameter_supported")
                 == Some(&Value::Bool(true)),
         });

@@ -442,6 +442,16 @@ impl Doorward {
                 provider.id
             ));
         }
+        if let Some(given) = &provider.redirect_uri {
+            let served = door.redirect_uris(&provider.id);
+            if !served.contains(given) {
+                return invalid(format!(
+                    "redirect URI `{given}` of provider `{}` is not at this door; expected one of {}",
+                    provider.id,
+                    served.join(", ")
+                ));
+            }
+        }
         if provider.client_id.is_empty() {
             return invalid(format!("provider `{}` needs --client-id", provider.id));
         }

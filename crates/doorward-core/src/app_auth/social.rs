@@ -8,7 +8,7 @@ use serde_json::Value;
 use doorward_crypto::token;
 use doorward_domain::app_auth::{Account, Provider, ProviderTokens};
 use doorward_domain::user::User;
-use doorward_domain::{Lifetime, Reason, Timestamp, UserId};
+use doorward_domain::{Lifetime, Reason, Timestamp, UserId, text};
 use doorward_oidc::params::Params;
 
 use crate::app_auth::people::{Newcomer, Remember};
@@ -177,7 +177,10 @@ impl Doorward {
             Dialect::New => "callback",
             Dialect::Old => "oauth2/callback",
         };
-        flow.redirect_uri = format!("{}/{callback}/{}", door.url(), provider.id);
+        flow.redirect_uri = provider
+            .redirect_uri
+            .clone()
+            .unwrap_or_else(|| format!("{}/{callback}/{}", door.url(), provider.id));
         let mut scopes = flow.scopes.clone();
         let openid = document.jwks.is_some() && !provider.scopes.iter().any(|scope| scope == "openid");
         let configured = provider.scopes.iter().cloned();
@@ -338,7 +341,7 @@ impl Doorward {
             || settings.scopes.join(","),
             |scope| scope.split(' ').collect::<Vec<_>>().join(","),
         );
-        if profile.email.is_none() && flow.link.is_none() {
+        if profile.email.is_none() && flow.link.is_none() && !settings.placeholder_email {
             let about = About {
                 application: Some(door.application.id),
                 details: serde_json::json!({ "provider": provider, "subject": profile.account, "problem": "the provider gave no e-mail address" }),
@@ -412,7 +415,7 @@ impl Doorward {
         let profile = claims
             .and_then(profile_of)
             .ok_or(AppError::Code("INVALID_TOKEN"))?;
-        if profile.email.is_none() {
+        if profile.email.is_none() && !provider.placeholder_email {
             return Err(AppError::Code("FAILED_TO_GET_USER_INFO"));
         }
         let tokens = ProviderTokens {
@@ -451,7 +454,6 @@ impl Doorward {
     ) -> AppResult<(Issued, bool)> {
         let now = self.now();
         let settings = door.settings();
-        let email = profile.email.clone().unwrap_or_default();
         let remember = if flow.short { Remember::No } else { Remember::Yes };
         let tx = self.store()?.begin().await?;
         let known = tx
@@ -466,7 +468,10 @@ impl Doorward {
                 (account.user, false)
             }
             None => {
-                let same = tx.user_by_email(&email).await?.filter(User::is_usable);
+                let same = match &profile.email {
+                    Some(email) => tx.user_by_email(email).await?.filter(User::is_usable),
+                    None => None,
+                };
                 let (user, new) = match same {
                     Some(user) => {
                         let linking = settings.linking;
@@ -481,10 +486,14 @@ impl Doorward {
                         if provider.closed || (provider.explicit_sign_up && !flow.request_sign_up) {
                             return Err(AppError::Code("signup_disabled"));
                         }
+                        let email = profile.email.clone();
+                        let placeholder = email.is_none();
+                        let made_up = || format!("{}@{}", self.random_name::<32>(), text::PLACEHOLDER_DOMAIN);
                         let newcomer = Newcomer {
                             name: profile.name.clone(),
-                            email,
-                            verified: profile.verified,
+                            email: email.unwrap_or_else(made_up).to_lowercase(),
+                            placeholder,
+                            verified: profile.verified && !placeholder,
                             image: profile.image.clone(),
                             username: None,
                         };
@@ -508,7 +517,8 @@ impl Doorward {
             })
             .await?;
         }
-        let (_, issued) = self.enter_by(&tx, door, user, &["fed"], remember, origin).await?;
+        let target = door.entry_through(Some(&provider.id), remember);
+        let (_, issued) = self.enter_at(&tx, door, user, &["fed"], &target, origin).await?;
         tx.commit().await?;
         if provider.overrides {
             self.inner.sessions.forget(&user.to_string());

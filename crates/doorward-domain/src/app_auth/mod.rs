@@ -83,6 +83,12 @@ pub struct Provider {
     pub explicit_sign_up: bool,
     /// Name and picture follow the provider at each sign-in.
     pub overrides: bool,
+    /// Somebody whose address the provider does not tell comes in with one that stands for none.
+    pub placeholder_email: bool,
+    /// Signing out of the app leads on to the provider's own sign-out, when its document names one.
+    pub end_session: bool,
+    /// Where the provider sends browsers back to, for flows of both ways; `None`: by the way that a flow began.
+    pub redirect_uri: Option<String>,
 }
 
 impl Default for Provider {
@@ -104,6 +110,9 @@ impl Default for Provider {
             closed: false,
             explicit_sign_up: false,
             overrides: false,
+            placeholder_email: false,
+            end_session: false,
+            redirect_uri: None,
         }
     }
 }
@@ -292,6 +301,18 @@ impl AppAuth {
         self.base_url.starts_with("https://")
     }
 
+    /// Where a provider may send browsers back to: below every base path, in both ways (contract section 1.5).
+    #[must_use]
+    pub fn redirect_uris(&self, provider: &str) -> Vec<String> {
+        let bases = std::iter::once(self.path()).chain(self.aliases.iter().map(String::as_str));
+        let origin = self.origin();
+        bases
+            .flat_map(|base| {
+                ["callback", "oauth2/callback"].map(|way| format!("{origin}{base}/{way}/{provider}"))
+            })
+            .collect()
+    }
+
     /// The provider of this name.
     #[must_use]
     pub fn provider(&self, id: &str) -> Option<&Provider> {
@@ -320,6 +341,9 @@ pub struct AppSession {
     /// The team likewise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub team: Option<String>,
+    /// The provider that the person came in through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
 }
 
 /// What apps know of a person beside what everybody knows.

@@ -29,10 +29,12 @@ async fn serve(app: &App) -> String {
             tls: Arc::new(|| Err("tests call nobody".to_owned())),
             may_call: Arc::new(|_| false),
         },
+        image_digest: None,
         build: BuildInfo {
             version: "0.0.0",
             commit: "test",
             built_at: "unknown",
+            dirty: false,
         },
     };
     let service = router::router(app.doorward.clone(), options);

@@ -81,6 +81,7 @@ fn page(language: Language) -> Page<'static> {
         signed_in: None,
         now: Timestamp::from_seconds(NOW),
         home: "",
+        build: "0.0.0+gallery",
     }
 }
 

@@ -377,12 +377,30 @@ impl Call {
 
     /// Who calls, when somebody does: the first token that is good.
     pub(super) async fn caller(&self, bearer_first: bool) -> Result<Option<Caller>, Fail> {
-        for token in self.shown(bearer_first)? {
-            if let Some(visit) = self.doorward.app_visit(&self.door.application, &token).await? {
+        let shown = self.shown(bearer_first)?;
+        for (place, token) in shown.iter().enumerate() {
+            if let Some(visit) = self.doorward.app_visit(&self.door.application, token).await? {
+                let rest = shown.get(place + 1..).unwrap_or_default();
+                self.note_others(&visit, token, rest).await?;
+                let token = token.clone();
                 return Ok(Some(Caller { visit, token }));
             }
         }
         Ok(None)
+    }
+
+    /// Says so in the log when a request shows sessions of different people (contract section 5.3): a proxy mixes cookies up, or a
+    /// program has the wrong token.
+    async fn note_others(&self, visit: &Visit, token: &str, rest: &[String]) -> Result<(), Fail> {
+        for other in rest.iter().filter(|other| *other != token) {
+            let found = self.doorward.app_visit(&self.door.application, other).await?;
+            let Some(found) = found.filter(|found| found.person.user.id != visit.person.user.id) else {
+                continue;
+            };
+            let (counts, ignored) = (visit.person.user.id, found.person.user.id);
+            tracing::warn!(%counts, %ignored, path = self.path, "a request shows sessions of two people; the first counts");
+        }
+        Ok(())
     }
 
     /// Who calls; nobody is refused.

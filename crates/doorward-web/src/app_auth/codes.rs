@@ -167,6 +167,7 @@ fn newcomer(email: &str, name: Option<&str>, image: Option<&str>) -> Newcomer {
     Newcomer {
         name: name.unwrap_or_default().to_owned(),
         email: email.to_owned(),
+        placeholder: false,
         verified: true,
         image: image.map(str::to_owned),
         username: None,

@@ -110,6 +110,7 @@ pub(super) async fn sign_up(call: &mut Call) -> Answered {
     let new = Newcomer {
         name: name.to_owned(),
         email: email.clone(),
+        placeholder: false,
         verified: false,
         image: picture(image)?,
         username: given_username(wanted, shown)?,

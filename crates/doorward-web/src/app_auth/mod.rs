@@ -73,6 +73,24 @@ pub(crate) fn find(app: &App, headers: &HeaderMap, path: &str) -> Option<(Door, 
     app.doorward.door_at(host, path)
 }
 
+/// What programs are told at a place that may be a door, while the database was not reached yet.
+pub(crate) fn not_yet(app: &App, path: &str, error: &doorward_core::Error) -> Response {
+    let incident = app.doorward.incident();
+    tracing::error!(incident, fault = %error, path, "nobody knows yet whether there is a door");
+    let fail = Fail::code("SERVICE_UNAVAILABLE");
+    let mut body = fail.body.unwrap_or_default();
+    if let Some(fields) = body.as_object_mut() {
+        fields.insert("errorId".to_owned(), Value::String(incident));
+    }
+    let mut response = Response::default();
+    *response.status_mut() = fail.status;
+    json_body(&mut response, &body);
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
+    response
+}
+
 /// Answers a call.
 pub(crate) async fn answer(app: App, request: Request, door: Door, path: String) -> Response {
     let (mut parts, body) = request.into_parts();
@@ -611,7 +629,10 @@ fn failed(response: &mut Response, fail: Fail, call: &Call) {
             path = call.path,
             "a call to an app's door failed"
         );
-        if let Some(Value::Object(fields)) = &mut body {
+        if alias::PATHS.contains(&call.path.as_str()) {
+            let path = format!("{}{}", call.door.base, call.path);
+            body = Some(alias::unexpected(fail.status, &incident, &path));
+        } else if let Some(Value::Object(fields)) = &mut body {
             fields.insert("errorId".to_owned(), Value::String(incident));
         }
     }

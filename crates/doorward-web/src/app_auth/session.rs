@@ -12,6 +12,9 @@ use super::fail::Fail;
 use super::wire::PairOut;
 use super::{Answer, Answered, small, wire};
 
+/// Longest `state` that goes along to a provider's sign-out, in bytes.
+const LONGEST_STATE: usize = 500;
+
 /// Session and user, ready to be written.
 fn pair_out<'a>(
     call: &Call,
@@ -70,14 +73,27 @@ pub(super) async fn update(call: &mut Call) -> Answered {
 }
 
 pub(super) async fn sign_out(call: &mut Call) -> Answered {
+    // Whatever the body holds, it keeps nobody signed in.
+    let quiet = call.body.as_ref().and_then(|body| body.get("disableRedirect")) == Some(&Value::Bool(true));
+    let back = call.field("callbackURL").filter(|back| !back.is_empty());
+    let back = back.map(|back| call.absolute(back));
+    let state = call.field("state").filter(|state| state.len() <= LONGEST_STATE);
+    let mut answer = json!({ "success": true });
     if let Some(caller) = call.caller(true).await? {
         call.doorward.app_sign_out(&caller.visit, &call.origin).await?;
+        let further = call
+            .doorward
+            .app_end_at_provider(&call.door, &caller.visit.session, back.as_deref(), state)
+            .await;
+        if let Ok(Some(url)) = further {
+            answer = json!({ "success": true, "url": url, "redirect": !quiet });
+        }
     }
     call.clear_session();
     if call.door.settings().has("multi-session") {
         small::let_go(call).await?;
     }
-    Ok(Answer::Json(json!({ "success": true })))
+    Ok(Answer::Json(answer))
 }
 
 pub(super) async fn list(call: &mut Call) -> Answered {

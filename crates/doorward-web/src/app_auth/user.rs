@@ -7,7 +7,7 @@ use std::sync::Arc;
 use doorward_core::app_auth::people::{Profile, Remember};
 use doorward_core::app_auth::sessions::Ending;
 use doorward_core::ports::Letter;
-use doorward_domain::Lifetime;
+use doorward_domain::{Lifetime, text};
 
 use super::call::{Call, Caller, Gate, escape};
 use super::check::Check;
@@ -181,7 +181,11 @@ pub(super) async fn delete(call: &mut Call) -> Answered {
     if let Some(token) = token {
         return finish_deletion(call, token, None).await;
     }
-    if call.door.settings().delete_by_mail && call.doorward.sends_mail() && password.is_none() {
+    let has_mail = user
+        .email
+        .as_deref()
+        .is_some_and(|email| !text::is_placeholder(email));
+    if call.door.settings().delete_by_mail && call.doorward.sends_mail() && has_mail && password.is_none() {
         let token = call.doorward.app_secret_text::<32>();
         call.doorward
             .keep_proof(

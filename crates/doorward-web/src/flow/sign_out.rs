@@ -179,7 +179,7 @@ fn done(
         let html = view.render(&page).map_err(Failure::Render)?;
         let sources: Vec<String> = frames.iter().filter_map(|frame| origin_of(frame)).collect();
         let policy = format!(
-            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; frame-src {}",
+            "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'; frame-src {}",
             sources.join(" ")
         );
         Reply::policed(StatusCode::OK, html, &policy)

@@ -16,7 +16,6 @@ use doorward_domain::site::SiteEntry;
 use super::{Call, Own, X_STRIP, identity_headers};
 use crate::App;
 use crate::original::{self, Proxy};
-use crate::router::dress;
 use crate::service::{Glance, Payload};
 
 /// Answers to passing requests that were made before, by session, site and sets of headers.
@@ -52,7 +51,7 @@ impl Ready {
         if pass.authorization == Authorization::Stripped {
             headers.insert(X_STRIP, HeaderValue::from_static("1"));
         }
-        dress(app.secure, &mut headers);
+        app.dress.put_on(&mut headers);
         Self {
             entry: Arc::clone(&pass.entry),
             headers,

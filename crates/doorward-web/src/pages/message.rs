@@ -235,6 +235,7 @@ mod tests {
             signed_in: None,
             now: doorward_domain::Timestamp::from_seconds(0),
             home: "",
+            build: "",
         };
         let speak = |text: &str| {
             Message::new("field-problem")

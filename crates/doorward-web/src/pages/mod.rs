@@ -64,6 +64,9 @@ pub struct Page<'a> {
     pub now: Timestamp,
     /// Where this program lives, in front of paths on pages that are shown on other hosts; empty on its own.
     pub home: &'a str,
+    /// Which build made the page, as `x-doorward-version` says it: an open page finds out that the server is another one by now. Empty on
+    /// pages without scripts.
+    pub build: &'a str,
 }
 
 /// One entry of the language switch.
@@ -192,6 +195,7 @@ mod tests {
             signed_in: None,
             now: Timestamp::from_seconds(0),
             home: "",
+            build: "",
         }
     }
 

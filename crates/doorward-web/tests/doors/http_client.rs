@@ -74,7 +74,9 @@ pub(crate) fn options() -> Options {
             version: "0.0.0",
             commit: "test",
             built_at: "unknown",
+            dirty: Some(false),
         },
+        image_digest: None,
     }
 }
 

@@ -11,6 +11,7 @@ use super::{Desk, view};
 use crate::arguments::Yes;
 use crate::failure::{Failure, Result};
 use crate::out::{cell, cells, facts, secret_from_stdin};
+use crate::settings::variable;
 
 /// The doors of apps: sign-up, sign-in and sessions for an app's own pages
 #[derive(Debug, Subcommand)]
@@ -33,7 +34,8 @@ pub(crate) enum AppAuth {
     /// Adds or changes another sign-in of an app: an OpenID provider or plain OAuth 2
     #[command(
         after_help = "Examples:\n  doorward app-auth provider shop authentik --issuer https://id.example.org/application/o/shop/ \\\n      \
-                      --client-id abc --client-secret-stdin < secret.txt --trusted\n  doorward app-auth provider shop authentik --remove"
+                      --client-id abc --client-secret-stdin < secret.txt --trusted\n  doorward app-auth provider shop authentik --from-env\n  \
+                      doorward app-auth provider shop authentik --remove"
     )]
     Provider(Box<Provider>),
     /// Gives somebody roles in an app; `user` alone takes them away
@@ -243,6 +245,18 @@ pub(crate) struct Provider {
     /// Name and picture follow the provider at each sign-in
     #[arg(long)]
     overrides: bool,
+    /// Who has no e-mail address there comes in with one that stands for none
+    #[arg(long)]
+    placeholder_email: bool,
+    /// Signing out of the app leads on to the provider's own sign-out
+    #[arg(long)]
+    end_session: bool,
+    /// Where the provider sends browsers back to, when it knows one address only [default: by the call that began]
+    #[arg(long, value_name = "URL")]
+    redirect_uri: Option<String>,
+    /// Reads what no flag says from `OIDC_ISSUER`, `OIDC_CLIENT_ID`, `OIDC_CLIENT_SECRET` (or `…_FILE`) and `OIDC_REDIRECT_URI`
+    #[arg(long, conflicts_with = "remove")]
+    from_env: bool,
 }
 
 /// Roles of a person.
@@ -342,7 +356,7 @@ async fn close(given: &Close, desk: &Desk) -> Result<()> {
     })
 }
 
-async fn provider(given: Provider, desk: &Desk) -> Result<()> {
+async fn provider(mut given: Provider, desk: &Desk) -> Result<()> {
     let application = desk.doorward.find_application(&given.application).await?;
     let Some(door) = &application.app_auth else {
         return Err(none(&application));
@@ -359,10 +373,13 @@ async fn provider(given: Provider, desk: &Desk) -> Result<()> {
             ..DoorChange::default()
         }
     } else {
-        let secret = given
+        let mut secret = given
             .client_secret_stdin
             .then(|| secret_from_stdin("client secret"))
             .transpose()?;
+        if given.from_env {
+            from_environment(&mut given, &mut secret)?;
+        }
         let before = door.provider(&given.id).cloned().unwrap_or_default();
         let scopes = match (given.scope.is_empty(), before.scopes.is_empty()) {
             (false, _) => given.scope,
@@ -386,6 +403,9 @@ async fn provider(given: Provider, desk: &Desk) -> Result<()> {
             closed: given.closed,
             explicit_sign_up: given.explicit_sign_up,
             overrides: given.overrides,
+            placeholder_email: given.placeholder_email,
+            end_session: given.end_session,
+            redirect_uri: given.redirect_uri.or(before.redirect_uri),
         };
         DoorChange {
             providers: vec![(record, secret)],
@@ -394,6 +414,35 @@ async fn provider(given: Provider, desk: &Desk) -> Result<()> {
     };
     let (application, _) = desk.doorward.change_door(application.id, &change).await?;
     print(desk, &application, None, "is set")
+}
+
+/// Takes what no flag says from the names that older applications have for one OpenID provider.
+fn from_environment(given: &mut Provider, secret: &mut Option<String>) -> Result<()> {
+    let mut missing = Vec::new();
+    for (field, name) in [
+        (&mut given.issuer, "OIDC_ISSUER"),
+        (&mut given.client_id, "OIDC_CLIENT_ID"),
+    ] {
+        if field.is_none() {
+            *field = variable(name)?;
+        }
+        if field.is_none() {
+            missing.push(name);
+        }
+    }
+    if !missing.is_empty() {
+        return Err(Failure::Usage(format!(
+            "--from-env: {} is not set",
+            missing.join(" and ")
+        )));
+    }
+    if secret.is_none() {
+        *secret = variable("OIDC_CLIENT_SECRET")?;
+    }
+    if given.redirect_uri.is_none() {
+        given.redirect_uri = variable("OIDC_REDIRECT_URI")?;
+    }
+    Ok(())
 }
 
 async fn role(given: &Role, desk: &Desk) -> Result<()> {
@@ -444,11 +493,9 @@ fn shown(application: &Application, door: &Door) -> Value {
             json!({
                 "id": provider.id, "issuer": provider.issuer, "client_id": provider.client_id, "scopes": provider.scopes,
                 "trusted": provider.trusted, "closed": provider.closed, "pkce": provider.pkce,
-                // To be registered at the provider; one for each way in which apps begin.
-                "redirect_uris": [
-                    format!("{}/callback/{}", door.base_url, provider.id),
-                    format!("{}/oauth2/callback/{}", door.base_url, provider.id),
-                ],
+                "placeholder_email": provider.placeholder_email, "end_session": provider.end_session,
+                // To be registered at the provider; without a fixed one, each that apps begin at.
+                "redirect_uris": provider.redirect_uri.clone().map_or_else(|| door.redirect_uris(&provider.id), |fixed| vec![fixed]),
             })
         })
         .collect();

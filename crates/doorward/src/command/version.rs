@@ -14,12 +14,24 @@ pub(super) fn run(out: Out) -> Result<()> {
         "commit": build::COMMIT,
         "built_at": build::BUILT_AT,
         "schema": schema,
+        "dirty": build::dirty(),
     });
     out.either(&value, || {
         facts(
             &format!("doorward {}", build::VERSION),
             &[
-                ("commit", build::COMMIT.to_owned()),
+                (
+                    "commit",
+                    format!(
+                        "{}{}",
+                        build::COMMIT,
+                        if build::dirty() == Some(true) {
+                            " with changes"
+                        } else {
+                            ""
+                        }
+                    ),
+                ),
                 ("built", build::BUILT_AT.to_owned()),
                 ("schema", schema.to_string()),
             ],

@@ -177,6 +177,7 @@ async fn create(call: &mut Call) -> Answered {
     let new = Newcomer {
         name: name.to_owned(),
         email,
+        placeholder: false,
         verified: false,
         image: picture(image)?.flatten(),
         username: given_username(username, shown)?,
