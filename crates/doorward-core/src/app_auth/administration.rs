@@ -587,7 +587,7 @@ impl Doorward {
     }
 }
 
-fn put_role(user: &mut User, application: ApplicationId, role: String) {
+pub(crate) fn put_role(user: &mut User, application: ApplicationId, role: String) {
     if role == roles::USER {
         user.app.roles.remove(&application);
     } else {

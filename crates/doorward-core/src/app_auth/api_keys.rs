@@ -16,9 +16,9 @@ use crate::error::Error;
 use crate::sessions::Visit;
 use crate::{Doorward, Origin};
 
-const KIND: &str = "api_key";
+pub(crate) const KIND: &str = "api_key";
 /// Most keys of one person in an app.
-const MOST: usize = 100;
+pub(crate) const MOST: usize = 100;
 /// Letters of a key.
 const LETTERS: usize = 64;
 /// How many letters a list shows.
@@ -95,7 +95,7 @@ fn key_of(record: &AppRecord) -> Option<ApiKey> {
     })
 }
 
-fn write(key: &ApiKey, record: &mut AppRecord) {
+pub(crate) fn write(key: &ApiKey, record: &mut AppRecord) {
     record.content = json!({
         "name": key.name, "start": key.start, "prefix": key.prefix, "enabled": key.enabled,
         "expires": key.expires_at.map(Timestamp::millis), "requests": key.requests,
