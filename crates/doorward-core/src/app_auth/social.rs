@@ -466,7 +466,10 @@ impl Doorward {
                 (account.user, false)
             }
             None => {
-                let same = tx.user_by_email(&email).await?.filter(User::is_usable);
+                let same = tx
+                    .user_by_email(door.realm(), &email)
+                    .await?
+                    .filter(User::is_usable);
                 let (user, new) = match same {
                     Some(user) => {
                         let linking = settings.linking;

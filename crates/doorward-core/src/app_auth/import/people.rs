@@ -74,10 +74,10 @@ impl Import<'_> {
             return skipped("another row has the same address but for capitals");
         }
         let conn = self.doorward.store()?.read();
-        if let Some(other) = conn.user_by_email(&email).await? {
+        if let Some(other) = conn.user_by_email(self.door.realm(), &email).await? {
             return self.link(row, &old, other).await;
         }
-        if conn.user_by_username(&email).await?.is_some() {
+        if conn.user_by_username(self.door.realm(), &email).await?.is_some() {
             return skipped("the address is the user name of somebody here");
         }
         let hash = self.hashes.get(&old).cloned();
@@ -150,6 +150,7 @@ impl Import<'_> {
             id: self.fresh_id(USER, old).await?,
             number: 0,
             uid: String::new(),
+            realm: self.door.realm(),
             username: email.clone(),
             name: row.text("name").and_then(clean_name).unwrap_or(local),
             email: Some(email),
@@ -172,8 +173,11 @@ impl Import<'_> {
         };
         if let Some(username) = row.text("username").map(text::fold) {
             let conn = self.doorward.store()?.read();
-            let taken = conn.user_by_username(&username).await?.is_some()
-                || conn.user_by_email(&username).await?.is_some();
+            let taken = conn
+                .user_by_username(self.door.realm(), &username)
+                .await?
+                .is_some()
+                || conn.user_by_email(self.door.realm(), &username).await?.is_some();
             if taken || text::check_username(&username).is_err() {
                 self.note(
                     USER,

@@ -85,7 +85,7 @@ impl Row {
     /// A time: RFC 3339, the same without a zone (UTC) or with a space, seconds or milliseconds since 1970.
     pub(super) fn time(&self, column: &str) -> Option<Timestamp> {
         if let Some(number) = self.number(column) {
-            let millis = if number.abs() < SECONDS_BELOW {
+            let millis = if (-SECONDS_BELOW..SECONDS_BELOW).contains(&number) {
                 number.checked_mul(1000)?
             } else {
                 number

@@ -125,7 +125,7 @@ impl Doorward {
                 "YOU_ARE_NOT_ALLOWED_TO_INVITE_USER_WITH_THIS_ROLE",
             ));
         }
-        if let Some(user) = tx.user_by_email(new.email).await?
+        if let Some(user) = tx.user_by_email(door.realm(), new.email).await?
             && member_in(&tx, door, id, user.id).await?.is_some()
         {
             return Err(AppError::Code("USER_IS_ALREADY_A_MEMBER_OF_THIS_ORGANIZATION"));
