@@ -295,6 +295,9 @@ impl Doorward {
         now: Timestamp,
     ) -> Result<()> {
         access::admit(person, application).map_err(Refused::bare)?;
+        if person.user.realm != application.realm() {
+            return Err(Refused::bare(Reason::NotInAudience).into());
+        }
         if person.user.app.ban(application.id, now).is_some() {
             return Err(Refused::bare(Reason::Banned).into());
         }
@@ -452,6 +455,10 @@ impl Doorward {
         }
         let now = authentication.at;
         let (text, digest, expires_at, app) = match target {
+            // People of a single app do not exist here.
+            Target::Doorward if !person.user.realm.is_shared() => {
+                return Err(Refused::bare(Reason::WrongCredentials).into());
+            }
             Target::Doorward => {
                 let minted = Opaque::mint(TokenKind::Session, &self.random());
                 let digest = *token::digest(minted.text()).bytes();

@@ -11,7 +11,7 @@ use doorward_domain::event::EventKind;
 use doorward_domain::network::Network;
 use doorward_domain::session::{Authentication, Session};
 use doorward_domain::throttle::{self, Counts, Failures, Verdict};
-use doorward_domain::user::{User, UserKind};
+use doorward_domain::user::{Realm, User, UserKind};
 use doorward_domain::{Code, Reason, text};
 use doorward_store::Tx;
 
@@ -135,10 +135,23 @@ impl Keys {
     }
 }
 
-fn keys(identifier: &str, user: Option<&User>, known: Option<&KnownBrowser>, origin: &Origin) -> Keys {
+fn keys(
+    realm: Realm,
+    identifier: &str,
+    user: Option<&User>,
+    known: Option<&KnownBrowser>,
+    origin: &Origin,
+) -> Keys {
     // What was typed is counted, not whose it is: a count that user name and address shared would tell that they belong
     // to one user.
-    let account = doorward_crypto::token::digest(&text::fold(identifier)).hex();
+    let typed = text::fold(identifier);
+    let account = match realm {
+        Realm::Shared => doorward_crypto::token::digest(&typed).hex(),
+        // Who guesses at one app's people keeps nobody out elsewhere.
+        Realm::App(application) => {
+            doorward_crypto::token::digest_of_parts(&["realm", &application.to_string(), &typed]).hex()
+        }
+    };
     let network = origin
         .ip
         .map_or_else(|| "unknown".to_owned(), |ip| Network::of(ip).to_string());
@@ -161,6 +174,7 @@ impl Doorward {
     pub async fn sign_in(&self, request: SignIn<'_>) -> Result<SignedIn> {
         let proved = self
             .prove_identity(
+                Realm::Shared,
                 request.identifier,
                 request.password,
                 request.known,
@@ -191,6 +205,7 @@ impl Doorward {
     /// As [`Doorward::sign_in`].
     pub(crate) async fn prove_identity(
         &self,
+        realm: Realm,
         identifier: &str,
         password: &str,
         known: Option<&str>,
@@ -201,10 +216,10 @@ impl Doorward {
         if identifier.is_empty() || password.is_empty() || too_long || identifier.contains('\0') {
             return Err(Refused::bare(Reason::WrongCredentials).into());
         }
-        let found = self.store()?.read().user_for_sign_in(identifier).await?;
+        let found = self.store()?.read().user_for_sign_in(realm, identifier).await?;
         let (user, stored) = found.map_or((None, None), |(user, hash)| (Some(user), hash));
         let known = self.open_known(known);
-        let keys = keys(identifier, user.as_ref(), known.as_ref(), origin);
+        let keys = keys(realm, identifier, user.as_ref(), known.as_ref(), origin);
         let (turns, failures) = self.take_turns(&keys).await?;
         self.throttle(&keys, failures, user.as_ref(), origin).await?;
 

@@ -22,7 +22,7 @@ use doorward_domain::event::EventKind;
 use doorward_domain::network::Network;
 use doorward_domain::token_api::matrix::MatrixAccount;
 use doorward_domain::token_api::{self as rules, Access, Credentials, Issue, Registration, TokenFamily};
-use doorward_domain::user::{User, UserKind};
+use doorward_domain::user::{Realm, User, UserKind};
 use doorward_domain::{Lifetime, SessionId, Timestamp, UserId};
 
 use crate::admin::users::NewUser;
@@ -238,7 +238,9 @@ impl Doorward {
     async fn is_taken(&self, email: &str, username: &str) -> Result<bool, Error> {
         let conn = self.store()?.read();
         for name in [email, username] {
-            if conn.user_by_email(name).await?.is_some() || conn.user_by_username(name).await?.is_some() {
+            if conn.user_by_email(Realm::Shared, name).await?.is_some()
+                || conn.user_by_username(Realm::Shared, name).await?.is_some()
+            {
                 return Ok(true);
             }
         }
@@ -265,7 +267,9 @@ impl Doorward {
     pub async fn token_login(&self, credentials: &Credentials, origin: &Origin) -> Answer<Value> {
         let api = self.the_token_api()?;
         let (email, password) = (&credentials.email, &credentials.password);
-        let proved = self.prove_identity(email, password, None, origin).await?;
+        let proved = self
+            .prove_identity(Realm::Shared, email, password, None, origin)
+            .await?;
         let now = self.now();
         let tx = self.store()?.begin().await?;
         let (person, issued) = self

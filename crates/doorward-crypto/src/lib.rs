@@ -4,6 +4,7 @@
 //!
 //! * [`password`]: argon2id, and the hashes that people bring along from other systems.
 //! * [`seal`]: authenticated encryption with the keyring that lives outside the database.
+//! * [`sealed_elsewhere`]: what apps encrypted before they moved here.
 //! * [`signed`]: values signed with an app's secret, one-time passwords.
 //! * [`token`]: opaque tokens, their digests, the codes that people type.
 //! * [`webauthn`]: what authenticators say.
@@ -17,6 +18,7 @@
 pub mod jose;
 pub mod password;
 pub mod seal;
+pub mod sealed_elsewhere;
 pub mod shared;
 pub mod signed;
 pub mod token;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::application::{Application, Audience};
 use crate::group::GroupTree;
 use crate::refusal::Reason;
-use crate::user::{User, UserKind};
+use crate::user::{Realm, User, UserKind};
 use crate::{GroupId, UserId};
 
 /// Who asks: a user with the effective groups.
@@ -59,6 +59,12 @@ pub fn admit(person: &Person, application: &Application) -> Result<Admitted, Rea
     }
     if person.user.kind == UserKind::Service {
         return Err(Reason::ServiceUser);
+    }
+    // People of one app exist for that app only, whatever an audience says.
+    if let Realm::App(home) = person.user.realm
+        && home != application.id
+    {
+        return Err(Reason::NotInAudience);
     }
     audience_admits(person, &application.audience)
 }

@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-use crate::app_auth::AppAuth;
+use crate::app_auth::{AppAuth, People};
 use crate::client::{Client, ClientSecret};
 use crate::site::Site;
+use crate::user::Realm;
 use crate::{ApplicationId, GroupId, Timestamp, UserId};
 
 /// Who may enter. The empty audience admits nobody.
@@ -64,4 +65,15 @@ pub struct Application {
     pub updated_at: Timestamp,
     /// Set while the application is in the bin.
     pub deleted_at: Option<Timestamp>,
+}
+
+impl Application {
+    /// The realm of the people of its door.
+    #[must_use]
+    pub fn realm(&self) -> Realm {
+        match &self.app_auth {
+            Some(door) if door.people == People::Separate => Realm::App(self.id),
+            _ => Realm::Shared,
+        }
+    }
 }

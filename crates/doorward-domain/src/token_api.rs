@@ -389,6 +389,7 @@ mod tests {
             id: Id::mint(at(0), [9; 10]),
             number: 1,
             uid: String::new(),
+            realm: crate::user::Realm::Shared,
             username: "a".into(),
             name: "A".into(),
             email: None,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
 use crate::app_auth::AppUser;
-use crate::{Attributes, Timestamp, UserId};
+use crate::{ApplicationId, Attributes, Timestamp, UserId};
 
 /// Which sort of user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +44,54 @@ impl FromStr for UserKind {
     }
 }
 
+/// Whose person somebody is. User names and addresses are unique within a realm, and nobody is looked up by one without saying in which.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum Realm {
+    /// Everybody's: signs in at Doorward and wherever an audience lets them in.
+    #[default]
+    Shared,
+    /// Of one app that keeps its people to itself: exists for nothing else.
+    App(ApplicationId),
+}
+
+impl Realm {
+    /// Everybody's?
+    #[must_use]
+    pub const fn is_shared(&self) -> bool {
+        matches!(self, Self::Shared)
+    }
+}
+
+impl From<Realm> for String {
+    /// As it is stored: empty for everybody's, else the app's id.
+    fn from(realm: Realm) -> Self {
+        match realm {
+            Realm::Shared => Self::new(),
+            Realm::App(application) => application.to_string(),
+        }
+    }
+}
+
+impl TryFrom<String> for Realm {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl FromStr for Realm {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.is_empty() {
+            return Ok(Self::Shared);
+        }
+        text.parse()
+            .map(Self::App)
+            .map_err(|_| "a realm is empty or the id of an application".to_owned())
+    }
+}
+
 /// A user as stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct User {
@@ -53,11 +101,14 @@ pub struct User {
     pub number: i64,
     /// Stable opaque text, unique; the subject in mode `hashed_id`.
     pub uid: String,
-    /// Name typed at sign-in; unique without regard to case.
+    /// Whose person it is.
+    #[serde(default, skip_serializing_if = "Realm::is_shared")]
+    pub realm: Realm,
+    /// Name typed at sign-in; unique within the realm without regard to case.
     pub username: String,
     /// Full name.
     pub name: String,
-    /// E-mail address; unique without regard to case.
+    /// E-mail address; unique within the realm without regard to case.
     pub email: Option<String>,
     /// When the present address was proved; `None` when it was not.
     pub email_verified_at: Option<Timestamp>,

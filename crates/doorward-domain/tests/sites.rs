@@ -33,6 +33,7 @@ fn user(number: u8) -> User {
         id: Id::mint(START, [number + 100; 10]),
         number: i64::from(number),
         uid: format!("uid{number}"),
+        realm: doorward_domain::user::Realm::Shared,
         username: format!("user{number}"),
         name: String::new(),
         email: None,

@@ -185,6 +185,7 @@ fn user(id: UserId, number: u64, now: Timestamp) -> User {
         id,
         number: i64::try_from(number).unwrap_or(i64::MAX),
         uid: format!("seed-{number:016x}"),
+        realm: doorward_domain::user::Realm::Shared,
         name: format!("Person Number {number}"),
         email: Some(format!("{username}@example.org")),
         username,

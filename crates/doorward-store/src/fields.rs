@@ -43,8 +43,8 @@ pub fn conflict_field(error: &Error) -> Option<&'static str> {
         return None;
     };
     Some(match constraint.as_str() {
-        "users_username_key_key" => "username",
-        "users_email_key_key" => "email",
+        "users_realm_username_key_key" => "username",
+        "users_realm_email_key_key" => "email",
         "users_number_key" => "number",
         "users_uid_key" => "uid",
         "groups_name_key_key" | "custom_scopes_name_key" => "name",
@@ -154,7 +154,7 @@ impl<'r> Fields<'r> {
 /// The columns of a user, from `users AS u`.
 macro_rules! user_columns {
     () => {
-        "u.id AS u_id, u.number AS u_number, u.uid AS u_uid, u.username AS u_username, u.name AS u_name, \
+        "u.id AS u_id, u.number AS u_number, u.uid AS u_uid, u.realm AS u_realm, u.username AS u_username, u.name AS u_name, \
          u.email AS u_email, u.email_verified_at AS u_email_verified_at, u.kind AS u_kind, \
          u.attributes AS u_attributes, u.app AS u_app, u.active AS u_active, u.locale AS u_locale, u.created_at AS u_created_at, \
          u.updated_at AS u_updated_at, u.last_sign_in_at AS u_last_sign_in_at, u.deleted_at AS u_deleted_at"
@@ -189,7 +189,7 @@ mod tests {
                 constraint: name.to_owned(),
             })
         };
-        assert_eq!(conflict("users_username_key_key"), Some("username"));
+        assert_eq!(conflict("users_realm_username_key_key"), Some("username"));
         assert_eq!(conflict("users_pkey"), None);
         assert_eq!(conflict_field(&Error::Stale), None);
     }

@@ -1,70 +1,82 @@
-//! Another program's PostgreSQL database, read once for an import: never written to, never migrated.
+//! Another program's database, read once for an import: never written to, never migrated.
 //!
-//! Rows come as JSON objects with whatever columns they have, so that an import can make do with an older schema.
+//! Rows come as JSON objects with whatever columns they have, so that an import can make do with another schema. A server makes the
+//! JSON itself; of a file it is made here ([`crate::foreign_file`]).
 
 use serde_json::{Map, Value as Json};
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::engine_postgres::CONNECT_LIMIT;
 use crate::error::{Error, Result};
-use crate::options::{OpenOptions, Target};
+use crate::foreign_file::ForeignFile;
+use crate::options::{OpenOptions, PostgresTarget, Target};
 use crate::postgres_listen::AbortOnDrop;
 use crate::postgres_tls;
 
 /// Rows that are read at a time.
-const BATCH: usize = 500;
+pub(crate) const BATCH: usize = 500;
 
 /// A database that is open for reading, at one moment in time.
-pub struct Foreign {
+pub struct Foreign(Source);
+
+enum Source {
+    Sqlite(ForeignFile),
+    Postgres(Server),
+}
+
+struct Server {
     client: Client,
     _connection: AbortOnDrop,
 }
 
 impl Foreign {
-    /// Connects and begins one read-only look at the whole database.
+    /// Opens it and begins one read-only look at the whole database.
     ///
     /// # Errors
-    /// [`Error::Unusable`] for anything but PostgreSQL, [`Error::Unavailable`] when it cannot be reached.
+    /// [`Error::Unavailable`] when it cannot be reached, [`Error::Unusable`] for a file that is no database.
     pub async fn open(options: &OpenOptions) -> Result<Self> {
-        let Target::Postgres(target) = &options.target else {
-            return Err(Error::unusable(
-                "an import reads from PostgreSQL: expected postgres://…",
-            ));
-        };
-        let tls = postgres_tls::connector(target.tls, target.root_certificate.as_deref())?;
-        let away = |reason: String| Error::unavailable(format!("{}: {reason}", options.place()));
-        let connecting = tokio::time::timeout(CONNECT_LIMIT, target.config.connect(tls));
-        let (client, connection) = match connecting.await {
-            Ok(Ok(connected)) => connected,
-            Ok(Err(error)) => return Err(away(chain(&error))),
-            Err(_) => return Err(away("it does not answer".to_owned())),
-        };
-        let task = tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "the connection of an import ended");
+        Ok(Self(match &options.target {
+            Target::Sqlite(path) => Source::Sqlite(ForeignFile::open(path.clone()).await?),
+            Target::Postgres(target) => Source::Postgres(Server::open(target, &options.place()).await?),
+        }))
+    }
+
+    /// The names of its tables.
+    ///
+    /// # Errors
+    /// [`Error::Engine`] when it cannot be asked; the same for all methods here.
+    pub async fn tables(&self) -> Result<Vec<String>> {
+        match &self.0 {
+            Source::Sqlite(file) => file.tables().await,
+            Source::Postgres(server) => {
+                let names = "SELECT c.relname FROM pg_catalog.pg_class AS c WHERE c.relkind IN ('r', 'p', 'v') \
+                             AND pg_catalog.pg_table_is_visible(c.oid) AND c.relnamespace <> 'pg_catalog'::regnamespace ORDER BY 1";
+                server.texts(names).await
             }
-        });
-        let foreign = Self {
-            client,
-            _connection: AbortOnDrop(task),
-        };
-        foreign
-            .client
-            .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            .await
-            .map_err(|error| away(chain(&error)))?;
-        Ok(foreign)
+        }
     }
 
     /// Is there such a table?
     ///
     /// # Errors
-    /// [`Error::Engine`] when it cannot be asked.
+    /// See [`Foreign::tables`].
     pub async fn has_table(&self, name: &str) -> Result<bool> {
-        let found = self
-            .texts(&format!("SELECT to_regclass({}) IS NOT NULL", quoted(name)))
-            .await?;
-        Ok(found.first().is_some_and(|answer| answer == "t"))
+        Ok(self.tables().await?.iter().any(|table| table == name))
+    }
+
+    /// How many rows a table has.
+    ///
+    /// # Errors
+    /// See [`Foreign::tables`].
+    pub async fn count(&self, table: &str) -> Result<u64> {
+        let statement = format!("SELECT count(*) FROM {}", identifier(table));
+        match &self.0 {
+            Source::Sqlite(file) => file.count(statement).await,
+            Source::Postgres(server) => {
+                let count = server.texts(&statement).await?;
+                Ok(count.first().and_then(|text| text.parse().ok()).unwrap_or(0))
+            }
+        }
     }
 
     /// Hands every row of a table to `each`, in batches, in no particular order; gives how many there were.
@@ -76,27 +88,80 @@ impl Foreign {
         table: &str,
         mut each: impl AsyncFnMut(Map<String, Json>) -> Result<(), E>,
     ) -> Result<u64, E> {
+        let mut count = 0;
+        match &self.0 {
+            Source::Sqlite(file) => {
+                let mut after = i64::MIN;
+                while let Some((last, rows)) = file.batch(table, after).await? {
+                    after = last;
+                    for row in rows {
+                        count += 1;
+                        each(row).await?;
+                    }
+                }
+            }
+            Source::Postgres(server) => {
+                server.declare(table).await?;
+                loop {
+                    let rows = server.fetch(table).await?;
+                    if rows.is_empty() {
+                        break;
+                    }
+                    for row in rows {
+                        count += 1;
+                        each(row).await?;
+                    }
+                }
+                server.texts("CLOSE doorward_import").await?;
+            }
+        }
+        Ok(count)
+    }
+}
+
+impl Server {
+    async fn open(target: &PostgresTarget, place: &str) -> Result<Self> {
+        let tls = postgres_tls::connector(target.tls, target.root_certificate.as_deref())?;
+        let away = |reason: String| Error::unavailable(format!("{place}: {reason}"));
+        let connecting = tokio::time::timeout(CONNECT_LIMIT, target.config.connect(tls));
+        let (client, connection) = match connecting.await {
+            Ok(Ok(connected)) => connected,
+            Ok(Err(error)) => return Err(away(chain(&error))),
+            Err(_) => return Err(away("it does not answer".to_owned())),
+        };
+        let task = tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "the connection of an import ended");
+            }
+        });
+        let server = Self {
+            client,
+            _connection: AbortOnDrop(task),
+        };
+        server
+            .client
+            .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            .await
+            .map_err(|error| away(chain(&error)))?;
+        Ok(server)
+    }
+
+    async fn declare(&self, table: &str) -> Result<()> {
         let declare = format!(
             "DECLARE doorward_import NO SCROLL CURSOR FOR SELECT CAST(to_jsonb(t) AS text) FROM {} AS t",
             identifier(table)
         );
         self.texts(&declare).await?;
-        let mut count = 0;
-        loop {
-            let rows = self.texts(&format!("FETCH {BATCH} FROM doorward_import")).await?;
-            let last = rows.is_empty();
-            for row in rows {
-                count += 1;
-                let columns = serde_json::from_str(&row)
-                    .map_err(|_| Error::Engine(format!("a row of {table} cannot be read as JSON")))?;
-                each(columns).await?;
-            }
-            if last {
-                break;
-            }
-        }
-        self.texts("CLOSE doorward_import").await?;
-        Ok(count)
+        Ok(())
+    }
+
+    async fn fetch(&self, table: &str) -> Result<Vec<Map<String, Json>>> {
+        let rows = self.texts(&format!("FETCH {BATCH} FROM doorward_import")).await?;
+        let read = |row: &String| {
+            serde_json::from_str(row)
+                .map_err(|_| Error::Engine(format!("a row of {table} cannot be read as JSON")))
+        };
+        rows.iter().map(read).collect()
     }
 
     /// The first column of every row, as text.
@@ -114,13 +179,8 @@ impl Foreign {
     }
 }
 
-/// A literal.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
 /// A name.
-fn identifier(text: &str) -> String {
+pub(crate) fn identifier(text: &str) -> String {
     format!("\"{}\"", text.replace('"', "\"\""))
 }
 

@@ -32,6 +32,7 @@ pub mod events;
 mod families;
 mod fields;
 mod foreign;
+mod foreign_file;
 mod grants;
 mod groups;
 mod instance;

@@ -66,6 +66,7 @@ const MIGRATIONS: &[Migration] = &[
     both!(8, "0008_app_passwords"),
     both!(9, "0009_app_auth"),
     both!(10, "0010_token_api"),
+    both!(11, "0011_realms"),
 ];
 
 /// Newest schema version that this program knows.

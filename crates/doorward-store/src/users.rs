@@ -5,7 +5,7 @@
 
 use doorward_domain::app_auth::AppUser;
 use doorward_domain::text::fold;
-use doorward_domain::user::User;
+use doorward_domain::user::{Realm, User};
 use doorward_domain::{GroupId, Timestamp, UserId};
 
 use serde_json::Value as Json;
@@ -26,20 +26,20 @@ pub(crate) const BY_ID: &str = concat!(
 pub(crate) const BY_USERNAME: &str = concat!(
     "SELECT ",
     user_columns!(),
-    " FROM users AS u WHERE u.username_key = $1 AND u.deleted_at IS NULL LIMIT 1"
+    " FROM users AS u WHERE u.realm = $1 AND u.username_key = $2 AND u.deleted_at IS NULL LIMIT 1"
 );
 pub(crate) const BY_EMAIL: &str = concat!(
     "SELECT ",
     user_columns!(),
-    " FROM users AS u WHERE u.email_key = $1 AND u.deleted_at IS NULL LIMIT 1"
+    " FROM users AS u WHERE u.realm = $1 AND u.email_key = $2 AND u.deleted_at IS NULL LIMIT 1"
 );
 pub(crate) const FOR_SIGN_IN: &str = concat!(
     "SELECT ",
     user_columns!(),
     ", p.hash AS p_hash FROM (
-        SELECT id, 0 AS place FROM users WHERE username_key = $1 AND deleted_at IS NULL
+        SELECT id, 0 AS place FROM users WHERE realm = $1 AND username_key = $2 AND deleted_at IS NULL
         UNION ALL
-        SELECT id, 1 AS place FROM users WHERE email_key = $1 AND deleted_at IS NULL
+        SELECT id, 1 AS place FROM users WHERE realm = $1 AND email_key = $2 AND deleted_at IS NULL
      ) AS found JOIN users AS u ON u.id = found.id LEFT JOIN passwords AS p ON p.user_id = u.id
      ORDER BY found.place LIMIT 1"
 );
@@ -55,7 +55,7 @@ pub(crate) const MEMBERS_OF: &str = "SELECT DISTINCT m.user_id AS u_id FROM memb
     JOIN users AS u ON u.id = m.user_id WHERE m.group_id IN $1 AND u.deleted_at IS NULL ORDER BY m.user_id LIMIT $2";
 pub(crate) const USABLE_MEMBERS: &str = "SELECT count(DISTINCT m.user_id) AS n FROM memberships AS m \
     JOIN users AS u ON u.id = m.user_id JOIN passwords AS p ON p.user_id = u.id \
-    WHERE m.group_id IN $1 AND u.active AND u.deleted_at IS NULL AND u.kind <> 'service'";
+    WHERE m.group_id IN $1 AND u.active AND u.deleted_at IS NULL AND u.kind <> 'service' AND u.realm = ''";
 
 /// Which users to list.
 #[derive(Clone, Debug, Default)]
@@ -94,6 +94,7 @@ pub(crate) fn user_of(row: &Row) -> Result<User> {
         id: fields.get("u_id")?,
         number: fields.get("u_number")?,
         uid: fields.get("u_uid")?,
+        realm: fields.word("u_realm")?,
         username: fields.get("u_username")?,
         name: fields.get("u_name")?,
         email: fields.get("u_email")?,
@@ -165,37 +166,42 @@ impl Conn {
             .transpose()
     }
 
-    /// One live user by user name, without regard to case. 1 query.
+    /// One live user of a realm by user name, without regard to case. 1 query.
     ///
     /// # Errors
     /// See [`Conn::user`].
-    pub async fn user_by_username(&self, name: &str) -> Result<Option<User>> {
-        self.first(sql(BY_USERNAME).bind(fold(name)))
+    pub async fn user_by_username(&self, realm: Realm, name: &str) -> Result<Option<User>> {
+        self.first(sql(BY_USERNAME).bind(String::from(realm)).bind(fold(name)))
             .await?
             .as_ref()
             .map(user_of)
             .transpose()
     }
 
-    /// One live user by e-mail address, without regard to case. 1 query.
+    /// One live user of a realm by e-mail address, without regard to case. 1 query.
     ///
     /// # Errors
     /// See [`Conn::user`].
-    pub async fn user_by_email(&self, email: &str) -> Result<Option<User>> {
-        self.first(sql(BY_EMAIL).bind(fold(email)))
+    pub async fn user_by_email(&self, realm: Realm, email: &str) -> Result<Option<User>> {
+        self.first(sql(BY_EMAIL).bind(String::from(realm)).bind(fold(email)))
             .await?
             .as_ref()
             .map(user_of)
             .transpose()
     }
 
-    /// The live user that signs in with this user name or e-mail address, with the password hash. A user name wins over
+    /// The live user of a realm that signs in with this user name or e-mail address, with the password hash. A user name wins over
     /// somebody else's equal e-mail address. 1 query, whether or not there is such a user.
     ///
     /// # Errors
     /// See [`Conn::user`].
-    pub async fn user_for_sign_in(&self, identifier: &str) -> Result<Option<(User, Option<String>)>> {
-        let Some(row) = self.first(sql(FOR_SIGN_IN).bind(fold(identifier))).await? else {
+    pub async fn user_for_sign_in(
+        &self,
+        realm: Realm,
+        identifier: &str,
+    ) -> Result<Option<(User, Option<String>)>> {
+        let query = sql(FOR_SIGN_IN).bind(String::from(realm)).bind(fold(identifier));
+        let Some(row) = self.first(query).await? else {
             return Ok(None);
         };
         let hash = Fields::new(&row, "passwords", "p", "u_id").get("p_hash")?;
@@ -261,7 +267,7 @@ impl Conn {
     }
 
     /// How many people are directly in one of these groups and could sign in: active, not deleted, not a service, with
-    /// a password. 1 query.
+    /// a password; people of a single app do not count. 1 query.
     ///
     /// # Errors
     /// See [`Conn::user`].
@@ -288,8 +294,8 @@ impl Tx {
         };
         let query = sql("INSERT INTO users(id, number, uid, username, username_key, name, email, email_key, \
              email_verified_at, kind, attributes, active, locale, search, created_at, updated_at, last_sign_in_at, \
-             deleted_at, app) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)")
+             deleted_at, app, realm) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)")
         .bind(user.id)
         .bind(number)
         .bind(&user.uid)
@@ -308,12 +314,13 @@ impl Tx {
         .bind(user.updated_at)
         .bind(user.last_sign_in_at)
         .bind(user.deleted_at)
-        .bind(app_json(&user.app)?);
+        .bind(app_json(&user.app)?)
+        .bind(String::from(user.realm));
         self.run(query).await?;
         Ok(number)
     }
 
-    /// Saves everything of a user but number, uid, latest sign-in, and whether it is in the bin. 1 query.
+    /// Saves everything of a user but number, uid, realm, latest sign-in, and whether it is in the bin. 1 query.
     ///
     /// # Errors
     /// [`Error::Conflict`] when user name or e-mail address is taken, [`Error::Stale`] when there is no such user.

@@ -15,15 +15,15 @@ SELECT u.id, u.email_key, p.hash, u.name, u.attributes->>'avatar_url', u.active,
     u.locale, u.attributes->>'timezone', u.attributes,
     to_timestamp(u.created_at / 1000.0), to_timestamp(u.updated_at / 1000.0)
 FROM users AS u LEFT JOIN passwords AS p ON p.user_id = u.id
-WHERE u.deleted_at IS NULL;
+WHERE u.deleted_at IS NULL AND u.realm = '';
 
 CREATE VIEW auth_roles(id, description) AS
 VALUES ('user', 'Everybody'), ('admin', 'Administrators'), ('agent-system', 'Agents of the system');
 
 CREATE VIEW auth_user_roles(user_id, role_id) AS
-SELECT u.id, 'user' FROM users AS u WHERE u.deleted_at IS NULL
+SELECT u.id, 'user' FROM users AS u WHERE u.deleted_at IS NULL AND u.realm = ''
 UNION ALL SELECT u.id, 'admin' FROM auth_users AS u WHERE u.is_admin
-UNION ALL SELECT u.id, 'agent-system' FROM users AS u WHERE u.deleted_at IS NULL AND EXISTS (
+UNION ALL SELECT u.id, 'agent-system' FROM users AS u WHERE u.deleted_at IS NULL AND u.realm = '' AND EXISTS (
     WITH RECURSIVE above(id) AS (
         SELECT m.group_id FROM memberships AS m WHERE m.user_id = u.id
         UNION SELECT gp.parent_id FROM group_parents AS gp JOIN above AS a ON gp.group_id = a.id

@@ -18,7 +18,7 @@ SELECT lower(substr(hex(u.id), 1, 8) || '-' || substr(hex(u.id), 9, 4) || '-' ||
     strftime('%Y-%m-%dT%H:%M:%fZ', u.created_at / 1000.0, 'unixepoch'),
     strftime('%Y-%m-%dT%H:%M:%fZ', u.updated_at / 1000.0, 'unixepoch')
 FROM users AS u LEFT JOIN passwords AS p ON p.user_id = u.id
-WHERE u.deleted_at IS NULL;
+WHERE u.deleted_at IS NULL AND u.realm = '';
 
 CREATE VIEW auth_roles(id, description) AS
 VALUES ('user', 'Everybody'), ('admin', 'Administrators'), ('agent-system', 'Agents of the system');
@@ -28,7 +28,7 @@ SELECT u.id, 'user' FROM auth_users AS u
 UNION ALL SELECT u.id, 'admin' FROM auth_users AS u WHERE u.is_admin
 UNION ALL SELECT lower(substr(hex(u.id), 1, 8) || '-' || substr(hex(u.id), 9, 4) || '-' || substr(hex(u.id), 13, 4)
         || '-' || substr(hex(u.id), 17, 4) || '-' || substr(hex(u.id), 21)), 'agent-system'
-    FROM users AS u WHERE u.deleted_at IS NULL AND EXISTS (
+    FROM users AS u WHERE u.deleted_at IS NULL AND u.realm = '' AND EXISTS (
     WITH RECURSIVE above(id) AS (
         SELECT m.group_id FROM memberships AS m WHERE m.user_id = u.id
         UNION SELECT gp.parent_id FROM group_parents AS gp JOIN above AS a ON gp.group_id = a.id

@@ -364,7 +364,7 @@ impl App {
         let mut rows = BTreeMap::new();
         for table in conn.all(tables).await.expect("tables") {
             let table: String = table.get("name").expect("a name");
-            let count = sql_built(format!("SELECT count(*) AS n FROM {table}"));
+            let count = sql_built(format!("SELECT count(*) AS n FROM \"{table}\""));
             let count = conn.one(count).await.expect("a count");
             rows.insert(table, count.get("n").expect("a number"));
         }

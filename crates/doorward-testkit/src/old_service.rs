@@ -1,6 +1,7 @@
 //! The database of the token service that was there before: its tables, and what its readers find in the views of the same names.
 
-use doorward_store::sql;
+use doorward_store::{sql, sql_built};
+use serde_json::{Map, Value};
 
 use crate::app::App;
 
@@ -47,6 +48,45 @@ impl App {
             ),
         ] {
             tx.run(statement).await.expect("an old table");
+        }
+        tx.commit().await.expect("a commit");
+    }
+
+    /// Makes a table of another program in this database, with the columns that the rows have, as each engine would keep them.
+    pub async fn make_foreign_table(&self, table: &str, rows: &[Value]) {
+        let sqlite = self.store().engine_name() == "sqlite";
+        let rows: Vec<&Map<String, Value>> = rows.iter().filter_map(Value::as_object).collect();
+        let mut columns: Vec<(&str, &str)> = Vec::new();
+        for (name, value) in rows.iter().flat_map(|row| row.iter()) {
+            let kind = match value {
+                Value::Bool(_) if !sqlite => "boolean",
+                Value::Bool(_) | Value::Number(_) => "bigint",
+                _ if name.ends_with("At") && !sqlite => "timestamptz",
+                _ => "text",
+            };
+            match columns.iter_mut().find(|(known, _)| known == name) {
+                None => columns.push((name, kind)),
+                Some(known) if !value.is_null() => known.1 = kind,
+                Some(_) => {}
+            }
+        }
+        let literal = |value: Option<&Value>| match value {
+            None | Some(Value::Null) => "NULL".to_owned(),
+            Some(Value::Bool(flag)) if sqlite => u8::from(*flag).to_string(),
+            Some(Value::String(text)) => format!("'{}'", text.replace('\'', "''")),
+            Some(other) => other.to_string(),
+        };
+        let tx = self.store().begin().await.expect("a transaction");
+        let described: Vec<String> = columns
+            .iter()
+            .map(|(name, kind)| format!("\"{name}\" {kind}"))
+            .collect();
+        let create = format!("CREATE TABLE \"{table}\" ({})", described.join(", "));
+        tx.run(sql_built(create)).await.expect("a table");
+        for row in rows {
+            let values: Vec<String> = columns.iter().map(|(name, _)| literal(row.get(*name))).collect();
+            let insert = format!("INSERT INTO \"{table}\" VALUES ({})", values.join(", "));
+            tx.run(sql_built(insert)).await.expect("a row");
         }
         tx.commit().await.expect("a commit");
     }

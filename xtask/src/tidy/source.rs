@@ -16,9 +16,13 @@ const MAY_HOLD_SQL: [&str; 4] = [
     "crates/doorward-guard/",
 ];
 
-/// The one file that matches on the engine, and the two places that have to know that there are two.
-const KNOW_BOTH_ENGINES: [(&str, &str); 3] = [
+/// The one file that matches on the engine, and the three places that have to know that there are two.
+const KNOW_BOTH_ENGINES: [(&str, &str); 4] = [
     ("crates/doorward-store/src/engine.rs", "the match"),
+    (
+        "crates/doorward-store/src/foreign.rs",
+        "databases of other programs, read for an import",
+    ),
     (
         "crates/doorward-store/src/options.rs",
         "the two forms of address, read before there is an engine",

@@ -11,6 +11,7 @@ use doorward_domain::client::{
 };
 use doorward_domain::event::EventKind;
 use doorward_domain::group::GroupTree;
+use doorward_domain::user::Realm;
 use doorward_domain::{ApplicationId, Lifetime, text};
 use doorward_store::{Tx, conflict_field};
 
@@ -404,10 +405,10 @@ impl Doorward {
             .map(|n| (n, true))
             .chain(change.deny_users.iter().map(|n| (n, false)))
         {
-            let by_name = tx.user_by_username(name).await?;
+            let by_name = tx.user_by_username(Realm::Shared, name).await?;
             let user = match by_name {
                 Some(user) => Some(user),
-                None => tx.user_by_email(name).await?,
+                None => tx.user_by_email(Realm::Shared, name).await?,
             };
             let Some(user) = user else {
                 return Err(Error::NotFound(format!("there is no user `{name}`")));

@@ -11,6 +11,7 @@ use doorward_domain::site::{
     Access, AuthorizationRule, BreakGlass, HostPattern, MOST_RULES, PathPattern, PathRule, Site, SiteAddress,
     Upstream,
 };
+use doorward_domain::user::Realm;
 use doorward_store::Tx;
 
 use crate::admin::users::find_group;
@@ -173,10 +174,10 @@ impl Doorward {
         {
             return Ok(user.id);
         }
-        let by_name = tx.user_by_username(name).await?;
+        let by_name = tx.user_by_username(Realm::Shared, name).await?;
         let user = match by_name {
             Some(user) => Some(user),
-            None => tx.user_by_email(name).await?,
+            None => tx.user_by_email(Realm::Shared, name).await?,
         };
         user.map(|user| user.id)
             .ok_or_else(|| Error::NotFound(format!("there is no user `{name}`")))

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use doorward_domain::event::EventKind;
 use doorward_domain::group::GroupTree;
-use doorward_domain::user::{User, UserKind};
+use doorward_domain::user::{Realm, User, UserKind};
 use doorward_domain::{Attributes, GroupId, Reason, UserId, text};
 use doorward_store::{Tx, UserFilter, conflict_field};
 
@@ -33,6 +33,8 @@ pub struct NewUser {
     pub groups: Vec<String>,
     /// Language.
     pub locale: Option<String>,
+    /// Whose person it is.
+    pub realm: Realm,
 }
 
 impl Default for NewUser {
@@ -46,6 +48,7 @@ impl Default for NewUser {
             attributes: Attributes::new(),
             groups: Vec::new(),
             locale: None,
+            realm: Realm::Shared,
         }
     }
 }
@@ -174,6 +177,7 @@ impl Doorward {
             id: self.mint(now),
             number: 0,
             uid: String::new(),
+            realm: new.realm,
             username: new.username.clone(),
             name: name.clone(),
             email: new.email.clone(),
@@ -226,14 +230,18 @@ impl Doorward {
     /// One person's user name is never another's address: both are typed into the same field.
     async fn refuse_shared_names(&self, tx: &Tx, user: &User) -> Result<()> {
         let another = |other: &User| other.id != user.id;
-        if let Some(other) = tx.user_by_email(&user.username).await?.filter(another) {
+        if let Some(other) = tx
+            .user_by_email(user.realm, &user.username)
+            .await?
+            .filter(another)
+        {
             return Err(Error::Invalid(format!(
                 "username `{}` is the e-mail address of `{}`",
                 user.username, other.username
             )));
         }
         if let Some(email) = &user.email
-            && let Some(other) = tx.user_by_username(email).await?.filter(another)
+            && let Some(other) = tx.user_by_username(user.realm, email).await?.filter(another)
         {
             return Err(Error::Invalid(format!(
                 "email `{email}` is the user name of `{}`",
@@ -264,21 +272,29 @@ impl Doorward {
         Ok(user)
     }
 
-    /// A user by user name, e-mail address or id; also one in the bin, by id.
+    /// A user by user name, e-mail address or id; also one in the bin or of a single app, by id.
     ///
     /// # Errors
     /// `NotFound` with the nearest user name when one is near.
     pub async fn find_user(&self, wanted: &str) -> Result<User> {
+        self.find_user_in(Realm::Shared, wanted).await
+    }
+
+    /// The same among the people of a realm; by id among all.
+    ///
+    /// # Errors
+    /// As [`Doorward::find_user`].
+    pub async fn find_user_in(&self, realm: Realm, wanted: &str) -> Result<User> {
         let conn = self.store()?.read();
         if let Ok(id) = wanted.parse::<UserId>()
             && let Some(user) = conn.user(id).await?
         {
             return Ok(user);
         }
-        if let Some(user) = conn.user_by_username(wanted).await? {
+        if let Some(user) = conn.user_by_username(realm, wanted).await? {
             return Ok(user);
         }
-        if let Some(user) = conn.user_by_email(wanted).await? {
+        if let Some(user) = conn.user_by_email(realm, wanted).await? {
             return Ok(user);
         }
         Err(Error::NotFound(format!(

@@ -25,7 +25,7 @@ use crate::sessions::{Entry, Issued, Target, Visit};
 use crate::{Doorward, Origin};
 
 /// Kind of the records of who belongs to an app: whoever signed up or in there.
-const PERSON: &str = "person";
+pub(crate) const PERSON: &str = "person";
 /// Kind of the records of who acts as whom.
 const IMPERSONATION: &str = "impersonation";
 /// How long somebody acts as somebody else.
@@ -299,18 +299,22 @@ impl Doorward {
             }
         };
         let role = door.roles(wanted).map_err(core)?;
+        let realm = door.realm();
         let now = self.now();
         let application = door.application.id;
         let tx = self.store()?.begin().await?;
         let user = self
             .change_user_in(&tx, user, "role in an app", &Origin::default(), move |user| {
+                if user.realm != realm {
+                    return Err(NO_USER);
+                }
                 put_role(user, application, role);
                 Ok(())
             })
             .await
             .map_err(|error| match error {
                 AppError::Core(error) => error,
-                _ => Error::NotFound("there is no such user, or it is switched off".into()),
+                _ => Error::NotFound("there is no such user in the app, or it is switched off".into()),
             })?;
         self.note_person(&tx, application, user.id, now).await?;
         let ended = if door.is_admin(&user) {
@@ -588,7 +592,7 @@ impl Doorward {
     }
 }
 
-fn put_role(user: &mut User, application: ApplicationId, role: String) {
+pub(crate) fn put_role(user: &mut User, application: ApplicationId, role: String) {
     if role == roles::USER {
         user.app.roles.remove(&application);
     } else {

@@ -19,9 +19,9 @@ use crate::error::Error;
 use crate::sessions::Visit;
 use crate::{Doorward, Origin};
 
-const KIND: &str = "api_key";
+pub(crate) const KIND: &str = "api_key";
 /// Most keys of one person in an app.
-const MOST: usize = 100;
+pub(crate) const MOST: usize = 100;
 /// Letters of a key.
 const LETTERS: usize = 64;
 /// How many letters a list shows.
@@ -148,6 +148,33 @@ pub struct AppKeyChange {
     pub metadata: Option<Option<Value>>,
 }
 
+impl ApiKey {
+    /// A new key of somebody, as it is when nobody says otherwise.
+    pub(in crate::app_auth) fn new(id: AppRecordId, user: UserId, now: Timestamp) -> Self {
+        Self {
+            id,
+            user,
+            name: None,
+            start: String::new(),
+            prefix: None,
+            enabled: true,
+            expires_at: None,
+            requests: 0,
+            last_request: None,
+            rate_limited: true,
+            rate_max: MOST_CHECKS,
+            rate_window: WINDOW,
+            remaining: None,
+            refill: None,
+            last_refill: None,
+            permissions: None,
+            metadata: None,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+}
+
 impl AppKeyChange {
     fn is_nothing(&self) -> bool {
         let Self {
@@ -170,7 +197,8 @@ impl AppKeyChange {
             && metadata.is_none()
     }
 
-    fn check(&self) -> AppResult<()> {
+    /// Are these within bounds?
+    pub(in crate::app_auth) fn check(&self) -> AppResult<()> {
         let within = |value: Option<i64>, most: i64| value.is_none_or(|value| (1..=most).contains(&value));
         let not = |text: &str| Err(AppError::Said("VALIDATION_ERROR", text.to_owned()));
         if self.refill_amount.is_some() && self.refill_interval.is_none() {
@@ -215,7 +243,8 @@ impl AppKeyChange {
         Ok(())
     }
 
-    fn onto(&self, key: &mut ApiKey) {
+    /// Sets them.
+    pub(in crate::app_auth) fn onto(&self, key: &mut ApiKey) {
         key.rate_limited = self.rate_limited.unwrap_or(key.rate_limited);
         key.rate_max = self.rate_max.unwrap_or(key.rate_max);
         key.rate_window = self.rate_window.unwrap_or(key.rate_window);
@@ -260,7 +289,7 @@ fn key_of(record: &AppRecord) -> Option<ApiKey> {
     })
 }
 
-fn write(key: &ApiKey, record: &mut AppRecord) {
+pub(crate) fn write(key: &ApiKey, record: &mut AppRecord) {
     record.content = json!({
         "name": key.name, "start": key.start, "prefix": key.prefix, "enabled": key.enabled,
         "expires": key.expires_at.map(Timestamp::millis), "requests": key.requests,
@@ -340,25 +369,11 @@ impl Doorward {
         record.user = Some(user);
         record.name = Some(digest(&open));
         let mut key = ApiKey {
-            id: record.id,
-            user,
             name: new.name.clone(),
             start: open.chars().take(SHOWN).collect(),
             prefix: new.prefix.clone(),
-            enabled: true,
             expires_at: end(new, now),
-            requests: 0,
-            last_request: None,
-            rate_limited: true,
-            rate_max: MOST_CHECKS,
-            rate_window: WINDOW,
-            remaining: None,
-            refill: None,
-            last_refill: None,
-            permissions: None,
-            metadata: None,
-            created_at: now,
-            updated_at: now,
+            ..ApiKey::new(record.id, user, now)
         };
         new.app.onto(&mut key);
         write(&key, &mut record);

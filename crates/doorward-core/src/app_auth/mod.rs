@@ -6,6 +6,7 @@
 pub mod accounts;
 pub mod administration;
 pub mod api_keys;
+pub mod import;
 pub mod mail;
 pub mod organizations;
 pub mod passkeys;
@@ -28,6 +29,7 @@ use doorward_crypto::token::SecretText;
 use doorward_domain::app_auth::rate::{Rule, Window};
 use doorward_domain::app_auth::{AppAuth, Provider};
 use doorward_domain::application::Application;
+use doorward_domain::user::Realm;
 
 use crate::error::{Error, Fault};
 use crate::{Doorward, Origin};
@@ -87,6 +89,12 @@ impl Door {
         // A door is only made for an application that has one.
         static NONE: std::sync::LazyLock<AppAuth> = std::sync::LazyLock::new(AppAuth::default);
         self.application.app_auth.as_ref().unwrap_or(&NONE)
+    }
+
+    /// The realm of its people: nobody outside of it exists here.
+    #[must_use]
+    pub fn realm(&self) -> Realm {
+        self.application.realm()
     }
 
     /// Where the door is for browsers, under the base path that the request came under.

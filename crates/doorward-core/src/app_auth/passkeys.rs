@@ -16,9 +16,9 @@ use crate::app_auth::{AppError, AppResult, Door};
 use crate::sessions::{Issued, Visit};
 use crate::{Doorward, Origin};
 
-const KIND: &str = "passkey";
+pub(crate) const KIND: &str = "passkey";
 /// Most passkeys of one person in an app.
-const MOST: usize = 50;
+pub(crate) const MOST: usize = 50;
 /// How long a challenge stands.
 pub const CHALLENGE_LIFE: Lifetime = Lifetime::from_seconds(300);
 const PROOF: &str = "passkey";
@@ -115,14 +115,14 @@ fn passkey_of(record: &AppRecord) -> Option<Passkey> {
     })
 }
 
-fn write(key: &Passkey, record: &mut AppRecord) {
+pub(crate) fn write(key: &Passkey, record: &mut AppRecord) {
     record.content = json!({
         "name": key.name, "key": key.public_key, "counter": key.counter, "eligible": key.eligible, "backed_up": key.backed_up,
         "transports": key.transports, "aaguid": key.aaguid,
     });
 }
 
-fn part(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn part(text: &str) -> Option<Vec<u8>> {
     webauthn::decode(text, LONGEST_PART)
 }
 

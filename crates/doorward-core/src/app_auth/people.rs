@@ -113,14 +113,15 @@ impl Doorward {
     ) -> AppResult<Person> {
         let now = self.now();
         let exists = AppError::Code("USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL");
-        let by_name = tx.user_by_username(&new.email).await?;
-        if by_name.is_some() || tx.user_by_email(&new.email).await?.is_some() {
+        let realm = door.realm();
+        let by_name = tx.user_by_username(realm, &new.email).await?;
+        if by_name.is_some() || tx.user_by_email(realm, &new.email).await?.is_some() {
             return Err(exists);
         }
         let username = new.username.as_ref().map_or(&new.email, |(folded, _)| folded);
         if let Some((folded, _)) = &new.username {
-            let by_address = tx.user_by_email(folded).await?;
-            if by_address.is_some() || tx.user_by_username(folded).await?.is_some() {
+            let by_address = tx.user_by_email(realm, folded).await?;
+            if by_address.is_some() || tx.user_by_username(realm, folded).await?.is_some() {
                 return Err(AppError::Code("USERNAME_IS_ALREADY_TAKEN"));
             }
         }
@@ -131,6 +132,7 @@ impl Doorward {
             email: (!new.placeholder).then(|| new.email.clone()),
             email_verified: new.verified,
             kind: UserKind::External,
+            realm,
             ..NewUser::default()
         };
         let (mut user, _) = self.draft_user(&draft, None).await.map_err(|error| match error {
@@ -215,7 +217,9 @@ impl Doorward {
         password: &str,
         origin: &Origin,
     ) -> AppResult<AppProved<'_>> {
-        let proved = self.prove_identity(identifier, password, None, origin).await?;
+        let proved = self
+            .prove_identity(door.realm(), identifier, password, None, origin)
+            .await?;
         let now = self.now();
         if let Some(ban) = proved.user.app.ban(door.application.id, now) {
             return Err(banned(ban.reason.as_deref()));
@@ -321,16 +325,20 @@ impl Doorward {
     ///
     /// # Errors
     /// `Fault` when the database is away.
-    pub async fn app_user_by_email(&self, email: &str) -> AppResult<Option<User>> {
-        Ok(self.store()?.read().user_by_email(email).await?)
+    pub async fn app_user_by_email(&self, door: &Door, email: &str) -> AppResult<Option<User>> {
+        Ok(self.store()?.read().user_by_email(door.realm(), email).await?)
     }
 
     /// The user with this user name.
     ///
     /// # Errors
     /// `Fault` when the database is away.
-    pub async fn app_user_by_username(&self, username: &str) -> AppResult<Option<User>> {
-        Ok(self.store()?.read().user_by_username(username).await?)
+    pub async fn app_user_by_username(&self, door: &Door, username: &str) -> AppResult<Option<User>> {
+        Ok(self
+            .store()?
+            .read()
+            .user_by_username(door.realm(), username)
+            .await?)
     }
 
     /// The user with this id.
@@ -409,7 +417,12 @@ impl Doorward {
         let another = |other: &User| other.id != user.id;
         if user.username != before.0 {
             text::check_username(&user.username).map_err(|_| AppError::Code("INVALID_USERNAME"))?;
-            if tx.user_by_email(&user.username).await?.filter(another).is_some() {
+            if tx
+                .user_by_email(user.realm, &user.username)
+                .await?
+                .filter(another)
+                .is_some()
+            {
                 return Err(AppError::Code("USERNAME_IS_ALREADY_TAKEN"));
             }
         }
@@ -419,7 +432,12 @@ impl Doorward {
             .filter(|email| Some(email) != before.1.as_ref())
         {
             text::check_email(&email).map_err(|_| AppError::Code("INVALID_EMAIL"))?;
-            if tx.user_by_username(&email).await?.filter(another).is_some() {
+            if tx
+                .user_by_username(user.realm, &email)
+                .await?
+                .filter(another)
+                .is_some()
+            {
                 return Err(AppError::Code("USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL"));
             }
             // The user name that an account got from its address follows it.
@@ -661,7 +679,11 @@ impl Doorward {
         origin: &Origin,
     ) -> AppResult<(User, Issued, bool)> {
         let tx = self.store()?.begin().await?;
-        let (id, new) = match tx.user_by_email(email).await?.filter(User::is_usable) {
+        let (id, new) = match tx
+            .user_by_email(door.realm(), email)
+            .await?
+            .filter(User::is_usable)
+        {
             Some(user) => {
                 self.own_email_in(&tx, door, &user, origin).await?;
                 (user.id, false)
@@ -691,7 +713,11 @@ impl Doorward {
     /// `USER_NOT_FOUND`.
     pub async fn app_own_email(&self, door: &Door, email: &str, origin: &Origin) -> AppResult<User> {
         let tx = self.store()?.begin().await?;
-        let Some(user) = tx.user_by_email(email).await?.filter(User::is_usable) else {
+        let Some(user) = tx
+            .user_by_email(door.realm(), email)
+            .await?
+            .filter(User::is_usable)
+        else {
             return Err(AppError::Code("USER_NOT_FOUND"));
         };
         let user = if user.email_verified_at.is_none() {
@@ -704,7 +730,6 @@ impl Doorward {
         } else {
             user
         };
-        let _ = door;
         tx.commit().await?;
         self.inner.sessions.forget(&user.id.to_string());
         Ok(user)

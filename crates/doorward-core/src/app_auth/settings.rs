@@ -1,9 +1,11 @@
 //! What operators say about an app's door.
 
-use doorward_domain::app_auth::{AppAuth, PLUGINS, Provider, SameSite, SealedSecret, origin};
+use doorward_domain::app_auth::{AppAuth, PLUGINS, People, Provider, SameSite, SealedSecret, origin};
 use doorward_domain::application::Application;
 use doorward_domain::group::GroupTree;
+use doorward_domain::user::Realm;
 use doorward_domain::{ApplicationId, Lifetime};
+use doorward_store::Tx;
 
 use crate::Doorward;
 use crate::admin::users::find_group;
@@ -36,6 +38,8 @@ pub struct DoorChange {
     pub cookie_domain: Option<String>,
     /// `SameSite`.
     pub same_site: Option<SameSite>,
+    /// Whose its people are; only while it has none.
+    pub people: Option<People>,
     /// May people make accounts themselves?
     pub sign_up: Option<bool>,
     /// Are they signed in then?
@@ -154,6 +158,7 @@ impl Doorward {
         let Some(mut application) = tx.application(id).await? else {
             return Err(Error::NotFound("there is no such application".into()));
         };
+        let before = application.app_auth.is_some().then(|| application.realm());
         let mut door = application.app_auth.take().unwrap_or_else(|| AppAuth {
             base_url: format!("{}/api/auth", self.public_url()),
             aliases: vec!["/auth".to_owned()],
@@ -170,6 +175,9 @@ impl Doorward {
         self.refuse_shared_door(&tx.applications(false).await?, id, &door)?;
         application.app_auth = Some(door);
         application.updated_at = now;
+        if before != Some(application.realm()) {
+            self.refuse_other_people(&tx, &application).await?;
+        }
         tx.save_application(&application).await?;
         self.note_application(&tx, &application, "app door changed")
             .await?;
@@ -197,6 +205,32 @@ impl Doorward {
         tx.commit().await?;
         self.refresh_directory_now(now).await?;
         Ok(application)
+    }
+
+    /// Whoever belongs to the app stays who they are: people neither leave their realm nor are left behind in it.
+    async fn refuse_other_people(&self, tx: &Tx, application: &Application) -> Result<()> {
+        let realm = application.realm();
+        let mut after = String::new();
+        loop {
+            let page = tx
+                .app_people_named(application.id, super::administration::PERSON, &after)
+                .await?;
+            let Some((last, _)) = page.last() else {
+                return Ok(());
+            };
+            after = last.name.clone().unwrap_or_default();
+            if page.iter().any(|(_, user)| user.realm != realm) {
+                let (now, other) = match realm {
+                    Realm::Shared => (People::Separate, "shared"),
+                    Realm::App(_) => (People::Shared, "separate"),
+                };
+                return invalid(format!(
+                    "`{}` has people, who are {}: they cannot become {other}; make another application, or delete them first",
+                    application.slug,
+                    now.as_str()
+                ));
+            }
+        }
     }
 
     /// Two doors at one place would be one too many.
@@ -299,6 +333,7 @@ impl Doorward {
             }
             door.same_site = same_site;
         }
+        door.people = change.people.unwrap_or(door.people);
         let switches = [
             (&mut door.sign_up, change.sign_up),
             (&mut door.auto_sign_in, change.auto_sign_in),

@@ -469,7 +469,10 @@ impl Doorward {
             }
             None => {
                 let same = match &profile.email {
-                    Some(email) => tx.user_by_email(email).await?.filter(User::is_usable),
+                    Some(email) => tx
+                        .user_by_email(door.realm(), email)
+                        .await?
+                        .filter(User::is_usable),
                     None => None,
                 };
                 let (user, new) = match same {

@@ -83,6 +83,35 @@ impl Doorward {
         Ok(())
     }
 
+    /// Puts a factor that somebody had elsewhere, which counts at once; false when there is one.
+    pub(crate) async fn factor_put(
+        &self,
+        tx: &Tx,
+        door: &Door,
+        user: UserId,
+        secret: String,
+        backup_codes: &[String],
+    ) -> AppResult<bool> {
+        tx.lock_user(user).await?;
+        if tx.app_record_of(user, KIND).await?.is_some() {
+            return Ok(false);
+        }
+        let factor = Factor {
+            secret,
+            backup: backup_codes.iter().map(|code| digest(code).hex()).collect(),
+            verified: true,
+            failures: 0,
+            locked_until: None,
+            last_step: 0,
+        };
+        let mut record = self.app_record(door, KIND, self.now());
+        record.user = Some(user);
+        record.name = Some(user.to_string());
+        self.seal_factor(&mut record, &factor)?;
+        tx.add_app_record(&record).await?;
+        Ok(true)
+    }
+
     async fn factor(&self, user: UserId) -> AppResult<Option<(AppRecord, Factor)>> {
         let record = self.store()?.read().app_record_of(user, KIND).await?;
         record

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use doorward_domain::session::{Authentication, Session};
 use doorward_domain::token_api::matrix::{self as matrix_rules, MatrixAccount, MatrixStatus};
 use doorward_domain::token_api::{self as rules, TokenFamily};
-use doorward_domain::user::{User, UserKind};
+use doorward_domain::user::{Realm, User, UserKind};
 use doorward_domain::{Attributes, Timestamp, UserId, text};
 use doorward_store::Foreign;
 
@@ -199,8 +199,8 @@ impl Import<'_> {
         }
         let username = super::username_of(&email);
         for name in [&email, &username] {
-            let other = conn.user_by_email(name).await?;
-            if other.is_some() || conn.user_by_username(name).await?.is_some() {
+            let other = conn.user_by_email(Realm::Shared, name).await?;
+            if other.is_some() || conn.user_by_username(Realm::Shared, name).await?.is_some() {
                 return Ok(Outcome::Skipped("somebody else here has the address".into()));
             }
         }
@@ -259,6 +259,7 @@ impl Import<'_> {
             id,
             number: 0,
             uid: String::new(),
+            realm: Realm::Shared,
             username,
             name: if name.is_empty() { local } else { name.to_owned() },
             email: Some(email),
@@ -303,7 +304,7 @@ impl Import<'_> {
             return Ok(true);
         }
         let found = self.doorward.store()?.read().user(user).await?;
-        Ok(found.is_some_and(|user| user.deleted_at.is_none()))
+        Ok(found.is_some_and(|user| user.deleted_at.is_none() && user.realm.is_shared()))
     }
 
     /// Puts somebody into the group that stands for a role; never into one that administers Doorward itself.

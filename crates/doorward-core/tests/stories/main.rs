@@ -10,6 +10,7 @@
 mod administrators;
 mod app_passwords;
 mod authorize;
+mod better_auth;
 mod budgets;
 mod device;
 mod dpop;

@@ -38,6 +38,28 @@ impl SameSite {
     }
 }
 
+/// Whose the people of an app are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum People {
+    /// Everybody's: one account for all apps and Doorward itself.
+    #[default]
+    Shared,
+    /// The app's own: they exist nowhere else.
+    Separate,
+}
+
+impl People {
+    /// The word of settings and reports.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Shared => "shared",
+            Self::Separate => "separate",
+        }
+    }
+}
+
 /// A secret that signs cookies, sealed with the keyring.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealedSecret {
@@ -160,6 +182,8 @@ pub struct AppAuth {
     pub cookie_domain: Option<String>,
     /// `SameSite` of the cookies.
     pub same_site: SameSite,
+    /// Whose its people are.
+    pub people: People,
     /// May people make accounts themselves?
     pub sign_up: bool,
     /// Are they signed in then?
@@ -222,6 +246,7 @@ impl Default for AppAuth {
             cookie_prefix: "better-auth".to_owned(),
             cookie_domain: None,
             same_site: SameSite::Lax,
+            people: People::Shared,
             sign_up: false,
             auto_sign_in: true,
             require_verification: false,

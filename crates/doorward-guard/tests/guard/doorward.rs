@@ -34,7 +34,7 @@ async fn serve(app: &App) -> String {
             version: "0.0.0",
             commit: "test",
             built_at: "unknown",
-            dirty: false,
+            dirty: Some(false),
         },
     };
     let service = router::router(app.doorward.clone(), options);

@@ -18,6 +18,7 @@ fn alice() -> User {
         id: UserId::mint(now(), [7; 10]),
         number: 42,
         uid: "uid-of-alice".into(),
+        realm: doorward_domain::user::Realm::Shared,
         username: "alice".into(),
         name: "Alice Liddell".into(),
         email: Some("alice@example.org".into()),

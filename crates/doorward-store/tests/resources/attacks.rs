@@ -1,6 +1,6 @@
 //! Hostile text and damaged rows.
 
-use doorward_domain::user::User;
+use doorward_domain::user::{Realm, User};
 use doorward_store::testing::each_engine;
 use doorward_store::{Error, Query, Store, UserFilter, sql};
 use serde_json::json;
@@ -40,7 +40,9 @@ async fn hostile_text_comes_back_as_it_went_in() {
                 "{text:?}"
             );
             assert_eq!(
-                conn.user_by_username(&hostile.username).await.unwrap(),
+                conn.user_by_username(Realm::Shared, &hostile.username)
+                    .await
+                    .unwrap(),
                 Some(hostile.clone()),
                 "{text:?}"
             );
@@ -71,8 +73,8 @@ async fn a_nul_character_is_refused_in_reads_and_writes_and_leaves_nothing() {
         let nul = "a\0b";
         let refused = |error: Error| assert!(matches!(error, Error::Unstorable { .. }), "{error:?}");
         let conn = store.read();
-        refused(conn.user_by_username(nul).await.unwrap_err());
-        refused(conn.user_for_sign_in(nul).await.unwrap_err());
+        refused(conn.user_by_username(Realm::Shared, nul).await.unwrap_err());
+        refused(conn.user_for_sign_in(Realm::Shared, nul).await.unwrap_err());
         refused(conn.application_by_slug(nul, false).await.unwrap_err());
         refused(conn.event_by_code(nul).await.unwrap_err());
         refused(conn.jti_state(nul, None).await.unwrap_err());
@@ -129,8 +131,8 @@ async fn a_megabyte_is_stored_where_it_may_and_refused_where_an_index_would_have
         big.number = write(&store, async |tx| tx.add_user(&big).await).await.unwrap();
         let conn = store.read();
         assert!(conn.user(big.id).await.unwrap() == Some(big));
-        assert_eq!(conn.user_by_username(&long).await.unwrap(), None);
-        assert_eq!(conn.user_for_sign_in(&long).await.unwrap(), None);
+        assert_eq!(conn.user_by_username(Realm::Shared, &long).await.unwrap(), None);
+        assert_eq!(conn.user_for_sign_in(Realm::Shared, &long).await.unwrap(), None);
         assert_eq!(conn.event_by_code(&long).await.unwrap(), None);
         let filter = UserFilter {
             search: Some(long.clone()),
@@ -215,7 +217,7 @@ async fn a_damaged_row_is_an_error_that_names_it() {
         .await;
         for error in [
             conn.user(alice.id).await.unwrap_err(),
-            conn.user_for_sign_in("alice").await.unwrap_err(),
+            conn.user_for_sign_in(Realm::Shared, "alice").await.unwrap_err(),
             conn.family_with_person(family.id).await.unwrap_err(),
             conn.list_users(&UserFilter {
                 limit: 5,

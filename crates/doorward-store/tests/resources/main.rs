@@ -64,6 +64,7 @@ pub(crate) fn user(username: &str) -> User {
         id,
         number: 0,
         uid: format!("uid-{id}"),
+        realm: doorward_domain::user::Realm::Shared,
         username: username.to_owned(),
         name: format!("{username} Example"),
         email: Some(format!("{username}@example.org")),

@@ -1,7 +1,7 @@
 //! Users, passwords, groups, memberships.
 
 use doorward_domain::group::GroupTree;
-use doorward_domain::user::{User, UserKind};
+use doorward_domain::user::{Realm, User, UserKind};
 use doorward_domain::{GroupId, UserId};
 use doorward_store::testing::each_engine;
 use doorward_store::{Error, Store, UserFilter, conflict_field, count_queries, sql};
@@ -33,7 +33,10 @@ async fn a_user_comes_back_as_it_went_in_by_every_way() {
         for expected in [&alice, &bare] {
             assert_eq!(conn.user(expected.id).await.unwrap().as_ref(), Some(expected));
             assert_eq!(
-                conn.user_by_username(&expected.username).await.unwrap().as_ref(),
+                conn.user_by_username(Realm::Shared, &expected.username)
+                    .await
+                    .unwrap()
+                    .as_ref(),
                 Some(expected)
             );
             assert_eq!(
@@ -42,10 +45,12 @@ async fn a_user_comes_back_as_it_went_in_by_every_way() {
             );
         }
         assert_eq!(
-            conn.user_by_email(" ALICE@example.ORG ").await.unwrap(),
+            conn.user_by_email(Realm::Shared, " ALICE@example.ORG ")
+                .await
+                .unwrap(),
             Some(alice)
         );
-        assert_eq!(conn.user_by_email("").await.unwrap(), None);
+        assert_eq!(conn.user_by_email(Realm::Shared, "").await.unwrap(), None);
         assert_eq!(conn.user(crate::id()).await.unwrap(), None);
         assert_eq!(conn.count_users().await.unwrap(), 2);
     })
@@ -83,9 +88,20 @@ async fn saving_a_user_changes_what_may_change_and_nothing_else() {
             ..after
         };
         assert_eq!(store.read().user(before.id).await.unwrap(), Some(expected));
-        assert_eq!(store.read().user_by_username("alice").await.unwrap(), None);
         assert_eq!(
-            store.read().user_by_email("alice@example.org").await.unwrap(),
+            store
+                .read()
+                .user_by_username(Realm::Shared, "alice")
+                .await
+                .unwrap(),
+            None
+        );
+        assert_eq!(
+            store
+                .read()
+                .user_by_email(Realm::Shared, "alice@example.org")
+                .await
+                .unwrap(),
             None
         );
         let nobody = user("nobody");
@@ -166,7 +182,14 @@ async fn names_are_unique_without_regard_to_case_and_the_error_names_the_field()
             .await
             .unwrap_err();
         assert!(error.is_conflict_on("users", "pkey"), "{error:?}");
-        assert_eq!(store.read().user_by_username("ÄrgeR").await.unwrap(), Some(anna));
+        assert_eq!(
+            store
+                .read()
+                .user_by_username(Realm::Shared, "ÄrgeR")
+                .await
+                .unwrap(),
+            Some(anna)
+        );
         assert_eq!(store.read().count_users().await.unwrap(), 2);
     })
     .await;
@@ -183,14 +206,26 @@ async fn case_is_folded_beyond_ascii() {
         ] {
             let stored = add_user(&store, stored).await;
             assert_eq!(
-                store.read().user_by_username(typed).await.unwrap().map(|u| u.id),
+                store
+                    .read()
+                    .user_by_username(Realm::Shared, typed)
+                    .await
+                    .unwrap()
+                    .map(|u| u.id),
                 Some(stored.id),
                 "{typed}"
             );
         }
         // Not folded: what only looks alike, or is alike only in some languages.
         add_user(&store, "straße").await;
-        assert_eq!(store.read().user_by_username("strasse").await.unwrap(), None);
+        assert_eq!(
+            store
+                .read()
+                .user_by_username(Realm::Shared, "strasse")
+                .await
+                .unwrap(),
+            None
+        );
     })
     .await;
 }
@@ -211,13 +246,16 @@ async fn signing_in_takes_one_query_and_finds_user_name_before_address() {
         .await
         .unwrap();
         let conn = store.read();
-        let (found, queries) = count_queries(conn.user_for_sign_in(" Alice ")).await;
+        let (found, queries) = count_queries(conn.user_for_sign_in(Realm::Shared, " Alice ")).await;
         assert_eq!(
             found.unwrap(),
             Some((alice.clone(), Some("$argon2id$one".to_owned())))
         );
         assert_eq!(queries, 1);
-        let found = conn.user_for_sign_in("ALICE@example.org").await.unwrap();
+        let found = conn
+            .user_for_sign_in(Realm::Shared, "ALICE@example.org")
+            .await
+            .unwrap();
         assert_eq!(
             found,
             Some((
@@ -231,9 +269,12 @@ async fn signing_in_takes_one_query_and_finds_user_name_before_address() {
         write(&store, async |tx| tx.delete_user(clash.id, NOW).await)
             .await
             .unwrap();
-        let found = conn.user_for_sign_in("ALICE@example.org").await.unwrap();
+        let found = conn
+            .user_for_sign_in(Realm::Shared, "ALICE@example.org")
+            .await
+            .unwrap();
         assert_eq!(found.map(|(user, _)| user.id), Some(alice.id));
-        let (found, queries) = count_queries(conn.user_for_sign_in("nobody")).await;
+        let (found, queries) = count_queries(conn.user_for_sign_in(Realm::Shared, "nobody")).await;
         assert_eq!((found.unwrap(), queries), (None, 1));
         // An inactive user is found: the rules refuse, and count the failure.
         let off = User {
@@ -242,7 +283,7 @@ async fn signing_in_takes_one_query_and_finds_user_name_before_address() {
         };
         write(&store, async |tx| tx.save_user(&off).await).await.unwrap();
         assert_eq!(
-            conn.user_for_sign_in("alice")
+            conn.user_for_sign_in(Realm::Shared, "alice")
                 .await
                 .unwrap()
                 .map(|(user, _)| user.active),
@@ -357,9 +398,14 @@ async fn the_bin_frees_the_name_and_gives_back_memberships() {
             conn.user(alice.id).await.unwrap().unwrap().deleted_at,
             Some(later(1))
         );
-        assert_eq!(conn.user_by_username("alice").await.unwrap(), None);
-        assert_eq!(conn.user_by_email("alice@example.org").await.unwrap(), None);
-        assert_eq!(conn.user_for_sign_in("alice").await.unwrap(), None);
+        assert_eq!(conn.user_by_username(Realm::Shared, "alice").await.unwrap(), None);
+        assert_eq!(
+            conn.user_by_email(Realm::Shared, "alice@example.org")
+                .await
+                .unwrap(),
+            None
+        );
+        assert_eq!(conn.user_for_sign_in(Realm::Shared, "alice").await.unwrap(), None);
         assert_eq!(conn.members(staff.id, None, 10).await.unwrap(), []);
         assert_eq!(conn.members_of(&[staff.id], 10).await.unwrap(), []);
         assert_eq!(conn.count_users().await.unwrap(), 0);

@@ -108,7 +108,7 @@ pub(super) async fn send_code(call: &mut Call) -> Answered {
     let (email, kind) = read(call, true)?;
     let known = call
         .doorward
-        .app_user_by_email(&email)
+        .app_user_by_email(&call.door, &email)
         .await?
         .filter(User::is_usable);
     // A stranger gets a code only where strangers may come in.
@@ -202,7 +202,7 @@ pub(super) async fn request_reset(call: &mut Call) -> Answered {
     let (email, _) = read(call, false)?;
     if call
         .doorward
-        .app_user_by_email(&email)
+        .app_user_by_email(&call.door, &email)
         .await?
         .is_some_and(|user| user.is_usable())
     {
@@ -255,7 +255,12 @@ pub(super) async fn request_change(call: &mut Call) -> Answered {
     if user.email.as_deref() == Some(email.as_str()) {
         return Err(Fail::plain(StatusCode::BAD_REQUEST, "Email is the same"));
     }
-    if call.doorward.app_user_by_email(&email).await?.is_none() {
+    if call
+        .doorward
+        .app_user_by_email(&call.door, &email)
+        .await?
+        .is_none()
+    {
         // Only who asked for it can use the code.
         let kind = format!("change-email-{}", user.id);
         send(call, &email, &kind).await?;
@@ -301,7 +306,7 @@ pub(super) async fn send_link(call: &mut Call) -> Answered {
     check.done()?;
     let known = call
         .doorward
-        .app_user_by_email(&email)
+        .app_user_by_email(&call.door, &email)
         .await?
         .is_some_and(|user| user.is_usable());
     if known || call.door.settings().sign_up {

@@ -255,7 +255,11 @@ pub(super) async fn is_username_available(call: &mut Call) -> Answered {
         return Err(Fail::with(StatusCode::UNPROCESSABLE_ENTITY, "INVALID_USERNAME"));
     }
     let folded = username(name, StatusCode::UNPROCESSABLE_ENTITY)?;
-    let taken = call.doorward.app_user_by_username(&folded).await?.is_some();
+    let taken = call
+        .doorward
+        .app_user_by_username(&call.door, &folded)
+        .await?
+        .is_some();
     Ok(Answer::Json(json!({ "available": !taken })))
 }
 

@@ -30,7 +30,7 @@ pub(super) async fn request(call: &mut Call) -> Answered {
     }
     if let Some(user) = call
         .doorward
-        .app_user_by_email(&email)
+        .app_user_by_email(&call.door, &email)
         .await?
         .filter(User::is_usable)
     {
@@ -259,7 +259,7 @@ pub(super) async fn send_verification(call: &mut Call) -> Answered {
         mail_verification(call, user, back).await?;
         return Ok(Answer::Json(json!({ "status": true })));
     }
-    let user = call.doorward.app_user_by_email(&email).await?;
+    let user = call.doorward.app_user_by_email(&call.door, &email).await?;
     if let Some(user) = user.filter(|user| user.is_usable() && user.email_verified_at.is_none()) {
         mail_verification(call, &user, back).await?;
     }

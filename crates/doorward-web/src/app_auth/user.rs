@@ -154,7 +154,12 @@ pub(super) async fn change_email(call: &mut Call) -> Answered {
         ));
     }
     // Whether the address is taken is not told; its owner is not written to.
-    if call.doorward.app_user_by_email(&email).await?.is_none() {
+    if call
+        .doorward
+        .app_user_by_email(&call.door, &email)
+        .await?
+        .is_none()
+    {
         reset::mail_change(call, &user, &email, back.unwrap_or("/")).await?;
     }
     Ok(Answer::Json(json!({ "status": true })))

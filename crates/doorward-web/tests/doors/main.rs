@@ -11,6 +11,7 @@ mod app_auth;
 mod app_auth_admin;
 mod app_auth_keys;
 mod app_auth_plugins;
+mod app_auth_realms;
 mod app_auth_warm;
 mod app_chain;
 mod app_passwords;

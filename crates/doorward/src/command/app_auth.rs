@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 use doorward_core::app_auth::settings::DoorChange;
 use doorward_domain::Lifetime;
-use doorward_domain::app_auth::{AppAuth as Door, Provider as Record, SameSite};
+use doorward_domain::app_auth::{AppAuth as Door, People, Provider as Record, SameSite};
 use doorward_domain::application::Application;
 use serde_json::{Value, json};
 
@@ -59,6 +59,15 @@ fn said(answer: Option<Answer>) -> Option<bool> {
     answer.map(|answer| answer == Answer::Yes)
 }
 
+/// Whose people are.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Whose {
+    /// Everybody's: one account for all apps and Doorward itself
+    Shared,
+    /// The app's own: they exist nowhere else
+    Separate,
+}
+
 /// `SameSite` of cookies.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Site {
@@ -102,6 +111,9 @@ pub(crate) struct Set {
     /// `SameSite` of the cookies [default: lax]
     #[arg(long, value_name = "WORD")]
     same_site: Option<Site>,
+    /// Whose the app's people are: everybody's, or the app's own, who exist nowhere else; only while it has none [default: shared]
+    #[arg(long, value_name = "WORD")]
+    people: Option<Whose>,
     /// May people make accounts themselves? [default: no]
     #[arg(long, value_name = "YES|NO")]
     sign_up: Option<Answer>,
@@ -306,6 +318,10 @@ async fn set(given: Set, desk: &Desk) -> Result<()> {
             Site::Strict => SameSite::Strict,
             Site::None => SameSite::None,
         }),
+        people: given.people.map(|whose| match whose {
+            Whose::Shared => People::Shared,
+            Whose::Separate => People::Separate,
+        }),
         sign_up: said(given.sign_up),
         auto_sign_in: said(given.auto_sign_in),
         require_verification: said(given.require_verification),
@@ -450,7 +466,10 @@ async fn role(given: &Role, desk: &Desk) -> Result<()> {
     let Some(settings) = &application.app_auth else {
         return Err(none(&application));
     };
-    let user = desk.doorward.find_user(&given.user).await?;
+    let user = desk
+        .doorward
+        .find_user_in(application.realm(), &given.user)
+        .await?;
     let door = doorward_core::app_auth::Door {
         base: settings.path().into(),
         application: std::sync::Arc::new(application.clone()),
@@ -502,7 +521,7 @@ fn shown(application: &Application, door: &Door) -> Value {
     json!({
         "application": application.slug, "base_url": door.base_url, "aliases": door.aliases, "secrets": door.secrets.len(),
         "trusted_origins": door.trusted_origins, "cookie_prefix": door.cookie_prefix, "cookie_domain": door.cookie_domain,
-        "same_site": door.same_site.as_str(), "sign_up": door.sign_up, "auto_sign_in": door.auto_sign_in,
+        "same_site": door.same_site.as_str(), "people": door.people.as_str(), "sign_up": door.sign_up, "auto_sign_in": door.auto_sign_in,
         "require_verification": door.require_verification, "verification": door.verification, "verify_on_sign_up": door.verify_on_sign_up,
         "verify_on_sign_in": door.verify_on_sign_in, "sign_in_after_verification": door.sign_in_after_verification,
         "reset_password": door.reset_password, "revoke_on_reset": door.revoke_on_reset, "change_email": door.change_email,
@@ -534,6 +553,7 @@ fn print(desk: &Desk, application: &Application, secret: Option<&str>, done: &st
             ("base URL", cell(value.get("base_url"))),
             ("also at", cells(&value, &["aliases"]).join("")),
             ("trusted origins", cells(&value, &["trusted_origins"]).join("")),
+            ("people", cell(value.get("people"))),
             ("sign-up", yes("sign_up")),
             ("address proved first", yes("require_verification")),
             ("sessions live", cell(value.get("lifetime"))),

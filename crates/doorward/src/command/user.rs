@@ -224,6 +224,7 @@ async fn create(new: Create, desk: &Desk) -> Result<()> {
         attributes: attributes(new.attribute),
         groups: new.group,
         locale: new.locale.filter(|locale| !locale.is_empty()),
+        ..NewUser::default()
     };
     let user = desk.doorward.create_user(&user, password.as_deref()).await?;
     let silent = password.is_none() && user.kind != UserKind::Service;

@@ -31,6 +31,7 @@ pub(super) fn user(user: &User) -> Value {
         "email": user.email,
         "email_verified": user.email_verified_at.is_some(),
         "kind": user.kind.as_str(),
+        "realm": String::from(user.realm),
         "active": user.active,
         "attributes": user.attributes,
         "locale": user.locale,

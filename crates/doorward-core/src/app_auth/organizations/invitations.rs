@@ -14,18 +14,18 @@ use crate::ports::Letter;
 use crate::sessions::Visit;
 use crate::{Doorward, Origin};
 
-const INVITATION: &str = "invitation";
+pub(crate) const INVITATION: &str = "invitation";
 /// How long an invitation stands.
 const LIFETIME: Lifetime = Lifetime::from_hours(48);
 /// How long nothing is sent once more.
 const RESEND_AFTER: Lifetime = Lifetime::from_minutes(1);
 /// Most that stand at once in an organization.
-const MOST_PENDING: usize = 100;
+pub(crate) const MOST_PENDING: usize = 100;
 /// Decided ones beyond this many are forgotten, the oldest first.
 const MOST_KEPT: usize = 500;
 
 const NOT_FOUND: AppError = AppError::Code("INVITATION_NOT_FOUND");
-const PENDING: &str = "pending";
+pub(crate) const PENDING: &str = "pending";
 
 /// An invitation.
 #[derive(Clone, Debug)]
@@ -91,7 +91,7 @@ fn set(record: &mut AppRecord, name: &str, value: serde_json::Value) {
 }
 
 /// Only one invitation to an address stands in an organization; found by the address first.
-fn name_key(email: &str, organization: AppRecordId) -> String {
+pub(crate) fn name_key(email: &str, organization: AppRecordId) -> String {
     format!("{email} {organization}")
 }
 
@@ -125,7 +125,7 @@ impl Doorward {
                 "YOU_ARE_NOT_ALLOWED_TO_INVITE_USER_WITH_THIS_ROLE",
             ));
         }
-        if let Some(user) = tx.user_by_email(new.email).await?
+        if let Some(user) = tx.user_by_email(door.realm(), new.email).await?
             && member_in(&tx, door, id, user.id).await?.is_some()
         {
             return Err(AppError::Code("USER_IS_ALREADY_A_MEMBER_OF_THIS_ORGANIZATION"));

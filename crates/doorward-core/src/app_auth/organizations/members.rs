@@ -51,7 +51,7 @@ fn member_of(record: &AppRecord) -> Option<Member> {
     })
 }
 
-fn name_key(organization: AppRecordId, user: UserId) -> String {
+pub(crate) fn name_key(organization: AppRecordId, user: UserId) -> String {
     format!("{organization} {user}")
 }
 

@@ -122,7 +122,7 @@ fn has_nul(value: &Value) -> bool {
     }
 }
 
-fn check(change: &OrganizationChange) -> AppResult<()> {
+pub(crate) fn check(change: &OrganizationChange) -> AppResult<()> {
     let refuse = |text: &str| Err(AppError::Said("VALIDATION_ERROR", text.to_owned()));
     if let Some(slug) = &change.slug
         && (slug.is_empty() || slug.len() > LONGEST_SLUG || slug.chars().any(char::is_control))
