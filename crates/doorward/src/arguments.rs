@@ -10,8 +10,8 @@ use doorward_config::SettingDoc;
 use serde_json::json;
 
 use crate::command::{
-    app_auth, application, config, db, event, explain, grant, group, import, job, key, matrix, recover,
-    scope, session, shell, site, token_api, user,
+    app_auth, application, config, db, doctor, event, explain, grant, group, import, job, key, matrix,
+    recover, scope, session, shell, site, token_api, user,
 };
 use crate::out::{Assent, Out, Reader};
 use crate::settings::Given;
@@ -102,8 +102,10 @@ pub(crate) enum Command {
     /// Makes a one-time link for an administrator who lost the way in
     Recover(recover::Recover),
     /// Looks for what is wrong with this installation
-    #[command(after_help = "Examples:\n  doorward doctor\n  doorward doctor --json")]
-    Doctor,
+    #[command(
+        after_help = "Examples:\n  doorward doctor\n  doorward doctor --json\n  doorward doctor --expect-commit 1dcbf93   # after a deployment"
+    )]
+    Doctor(doctor::Expected),
     /// Prints the completion script of a shell
     Completions(shell::Completions),
     /// Prints the manual page, or writes all of them

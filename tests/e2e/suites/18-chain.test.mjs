@@ -209,6 +209,23 @@ describe('the session chain', { skip: missing }, () => {
     await says(page, '401 401 nobody')
   })
 
+  test('ui_build_mismatch: an open page offers to load again once the server is another build', { skip: noBrowser }, async () => {
+    const page = await fresh()
+    await page.goto(`${provider.url}/if/flow/sign-in/`)
+    const look = () => page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')))
+    const asked = page.waitForResponse((answer) => answer.url().endsWith('/version'))
+    await look()
+    assert.equal((await asked).headers()['x-doorward-version'], await page.getAttribute('meta[name=doorward-build]', 'content'))
+    assert.equal(await page.locator('#newer-build').count(), 0, 'the same build')
+    await page.route('**/version', (route) => route.fulfill({ status: 200, headers: { 'x-doorward-version': '9.9.9+other' } }))
+    await page.reload()
+    await look()
+    await page.locator('#newer-build a').waitFor()
+    await page.unroute('**/version')
+    await page.locator('#newer-build a').click()
+    await page.locator('#newer-build').waitFor({ state: 'detached' })
+  })
+
   test('cross_host_cookie: page and API on sibling hosts share the cookie, others never see it', { skip: noBrowser }, async () => {
     front.notes(Number(new URL(otherNotes.url).port))
     front.use(one)

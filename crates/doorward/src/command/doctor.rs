@@ -1,6 +1,8 @@
 //! `doorward doctor`: everything that can be wrong with an installation, in one list. Changes nothing that a start of the
 //! server would not change; makes neither folder nor key.
 
+mod reach;
+
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
@@ -15,6 +17,8 @@ use crate::failure::{Failure, Result};
 use crate::out::{Out, clean};
 use crate::settings::{self, Given};
 use crate::{build, key_file, open, ports, serve, tls};
+
+pub(crate) use reach::Expected;
 
 /// Less free space than this is a problem, in bytes.
 const TOO_LITTLE: u64 = 64 << 20;
@@ -83,7 +87,8 @@ impl Findings {
 }
 
 /// Looks at everything. Ends with 1 when something is wrong, 2 when it is the settings, 4 when the database is away.
-pub(super) async fn run(given: &Given, out: Out) -> Result<ExitCode> {
+pub(super) async fn run(expected: &Expected, given: &Given, out: Out) -> Result<ExitCode> {
+    let commit = expected.commit()?;
     let mut findings = Findings::default();
     let settings = match settings::read_or_problems(given)? {
         Ok(settings) => settings,
@@ -98,6 +103,7 @@ pub(super) async fn run(given: &Given, out: Out) -> Result<ExitCode> {
     look_at_settings(&settings, given, &mut findings);
     look_at_files(&settings, &mut findings);
     look_at_disk(&settings.data_dir, &mut findings);
+    reach::look_at_server(&settings, commit.as_deref(), &mut findings).await;
     let code = match look_at_database(&settings, &mut findings).await {
         Err(Failure::Unavailable(text)) => {
             findings.add("database", State::Wrong, text);
@@ -223,6 +229,7 @@ async fn look_at_database(settings: &Settings, findings: &mut Findings) -> Resul
     );
     let keyring = key_file::find(&settings.key_file).ok().flatten();
     look_at_keys(&store, keyring.as_ref(), settings, findings).await?;
+    reach::look_at_doors(&store.read().applications(false).await?, findings);
     let newest = EventFilter {
         limit: 1,
         ..EventFilter::default()

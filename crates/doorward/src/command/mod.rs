@@ -5,7 +5,7 @@ pub(crate) mod app_password;
 pub(crate) mod application;
 pub(crate) mod config;
 pub(crate) mod db;
-mod doctor;
+pub(crate) mod doctor;
 pub(crate) mod event;
 pub(crate) mod explain;
 pub(crate) mod grant;
@@ -68,9 +68,9 @@ pub(crate) fn run(typed: Typed, out: Out) -> Result<ExitCode> {
             log::start_quiet();
             return in_runtime(db::run(&what, &given, out))?.map(done);
         }
-        Command::Doctor => {
+        Command::Doctor(expected) => {
             log::start_quiet();
-            return in_runtime(doctor::run(&given, out))?;
+            return in_runtime(doctor::run(&expected, &given, out))?;
         }
         _ => {}
     }

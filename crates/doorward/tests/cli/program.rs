@@ -116,6 +116,102 @@ fn a_reader_that_goes_away_is_no_failure() {
     assert!(output.status.success());
 }
 
+/// Row 11 of the session chain (contract section 10): whoever deploys learns that the old program still runs.
+#[test]
+fn version_endpoint_tells_the_build_and_doctor_expects_it() {
+    let place = Place::new();
+    let own = place.json(&["version"]);
+    let commit = own["commit"].as_str().unwrap().to_owned();
+    let nobody = place.run(&["doctor", "--expect-commit", &commit]);
+    assert_eq!(nobody.code, 1, "nobody answers: {nobody:?}");
+    let server = place.serve(&[]).ready();
+    let told: serde_json::Value = serde_json::from_str(&server.answers("/version", 200)).unwrap();
+    for field in ["version", "commit", "built_at", "dirty"] {
+        assert_eq!(told[field], own[field], "{field}");
+    }
+    assert_eq!(told["schema_version"], own["schema"]);
+    let url = server.url("");
+    let doctor = |expected: &str| {
+        place.run(&[
+            "doctor",
+            "--public-url",
+            url.trim_end_matches('/'),
+            "--expect-commit",
+            expected,
+        ])
+    };
+    let clean = own["dirty"] != true;
+    assert_eq!(doctor(&commit).code, i32::from(!clean), "{:?}", doctor(&commit));
+    let wrong = doctor("0000000");
+    assert_eq!(wrong.code, 1, "{wrong:?}");
+    assert!(wrong.stdout.contains("expected 0000000"), "{wrong:?}");
+    assert_eq!(doctor("main").code, 2);
+}
+
+#[test]
+fn a_provider_is_read_from_the_names_of_older_applications() {
+    let place = Place::new()
+        .with_env("OIDC_ISSUER", "https://auth.example.net/application/o/shop/")
+        .with_env("OIDC_CLIENT_ID", "shop")
+        .with_env("OIDC_CLIENT_SECRET", "very-hush-hush")
+        .with_env(
+            "OIDC_REDIRECT_URI",
+            "https://api.example.org/auth/callback/authentik",
+        );
+    place.run(&["application", "create", "shop"]).ok();
+    place
+        .run(&[
+            "app-auth",
+            "set",
+            "shop",
+            "--base-url",
+            "https://api.example.org/auth",
+            "--no-alias",
+        ])
+        .ok();
+    let door = place.json(&[
+        "app-auth",
+        "provider",
+        "shop",
+        "authentik",
+        "--from-env",
+        "--placeholder-email",
+    ]);
+    let provider = &door["providers"][0];
+    assert_eq!(provider["issuer"], "https://auth.example.net/application/o/shop/");
+    assert_eq!(provider["client_id"], "shop");
+    assert_eq!(provider["placeholder_email"], true);
+    let fixed = serde_json::json!(["https://api.example.org/auth/callback/authentik"]);
+    assert_eq!(provider["redirect_uris"], fixed);
+    assert!(!door.to_string().contains("hush"));
+    // A flag wins; what is not set is named; an address that the door does not serve is refused; nothing is read unasked.
+    let flag = [
+        "app-auth",
+        "provider",
+        "shop",
+        "authentik",
+        "--from-env",
+        "--client-id",
+        "other",
+    ];
+    assert_eq!(place.json(&flag)["providers"][0]["client_id"], "other");
+    place
+        .run(&["app-auth", "provider", "shop", "keycloak", "--from-env"])
+        .failed(1, &["keycloak", "not at this door"]);
+    place
+        .run(&["app-auth", "provider", "shop", "plain"])
+        .failed(1, &["--issuer"]);
+    let doctor = place.run(&["doctor"]).ok().stdout;
+    assert!(
+        doctor.contains("__Secure-better-auth.session_token goes to api.example.org and no other host"),
+        "{doctor}"
+    );
+    let mut bare = place;
+    bare.env.clear();
+    bare.run(&["app-auth", "provider", "shop", "authentik", "--from-env"])
+        .failed(2, &["OIDC_ISSUER and OIDC_CLIENT_ID"]);
+}
+
 #[test]
 fn doctor_finds_nothing_wrong_with_a_new_installation_and_makes_nothing() {
     let place = Place::new();
@@ -136,6 +232,7 @@ fn doctor_finds_nothing_wrong_with_a_new_installation_and_makes_nothing() {
         "data folder",
         "key file",
         "free disk",
+        "server",
         "database",
         "clock",
     ] {
