@@ -9,7 +9,7 @@ use doorward_core::app_auth::sessions::Ending;
 use super::call::{Call, Caller, Gate};
 use super::check::Check;
 use super::fail::Fail;
-use super::{Answer, Answered, small, wire};
+use super::{Answer, Answered, copy, small, wire};
 
 pub(super) fn pair(
     call: &Call,
@@ -24,6 +24,11 @@ pub(super) fn pair(
 }
 
 pub(super) async fn get(call: &mut Call) -> Answered {
+    copy::clear_rest(call);
+    // No token is made of a copy: the session may have ended since.
+    if let Some(pair) = copy::read(call)? {
+        return Ok(Answer::Json(pair));
+    }
     let answer = read(call).await?;
     if let Answer::Json(value) = &answer
         && call.door.settings().has("jwt")
@@ -53,6 +58,9 @@ async fn read(call: &mut Call) -> Answered {
         };
         call.keep_session(&caller.token, Remember::Yes)?;
         return Ok(Answer::Json(pair(call, &caller, Some(&session))));
+    }
+    if !wants_rest && !call.was_short()? {
+        copy::write(call, &caller, &caller.visit.session)?;
     }
     Ok(Answer::Json(pair(call, &caller, None)))
 }
