@@ -2,7 +2,7 @@
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 /// Length of a signature: 32 bytes in base64 with padding.
 const SIGNATURE_LEN: usize = 44;
@@ -37,6 +37,24 @@ pub fn verify<'t>(text: &'t str, secrets: &[impl AsRef<str>]) -> Option<&'t str>
         .iter()
         .any(|secret| fits(secret.as_ref()))
         .then_some(value)
+}
+
+/// HMAC-SHA256 of a text under the secret's UTF-8 bytes, in base64url without padding, for what keeps it beside the text.
+#[must_use]
+pub fn mac(text: &str, secret: &str) -> String {
+    URL_SAFE_NO_PAD.encode(hmac_sha256(secret.as_bytes(), text.as_bytes()))
+}
+
+/// Did one of the secrets make this [`mac`]? Compared in constant time.
+#[must_use]
+pub fn mac_fits(text: &str, given: &str, secrets: &[impl AsRef<str>]) -> bool {
+    let Ok(given) = URL_SAFE_NO_PAD.decode(given) else {
+        return false;
+    };
+    secrets.iter().any(|secret| {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_ref().as_bytes());
+        hmac::verify(&key, text.as_bytes(), &given).is_ok()
+    })
 }
 
 /// Base64 (RFC 4648 section 4) with padding.

@@ -173,6 +173,27 @@ describe('an app moves here', { skip: !installed && 'better-auth is not installe
     assert.equal(second.status, 200, second.toString())
   })
 
+  test('the copy of a session in a cookie is one that better-auth reads', async () => {
+    const { getCookieCache } = await import('../better-auth/v17/databases.mjs')
+    const cookiesOf = (answer) => (answer.headers['set-cookie'] ?? []).map((one) => one.split(';')[0])
+    const none = await ask('GET', '/get-session', { cookie: cookies.get(5) })
+    assert.deepEqual(cookiesOf(none).filter((one) => one.includes('session_data')), [], 'off by default')
+    await door.cli('app-auth', 'set', 'shop', '--cookie-cache', '5m')
+    let written = []
+    for (const until = Date.now() + 5000; Date.now() < until && written.length === 0; await sleep(30)) {
+      written = cookiesOf(await ask('GET', '/get-session', { cookie: cookies.get(5) })).filter((one) => one.includes('session_data'))
+    }
+    const headers = new Headers({ cookie: [cookies.get(5), ...written].join('; ') })
+    const copy = await getCookieCache(headers, { secret: SECRET, isSecure: false, version: '1' })
+    assert.equal(copy?.user.email, 'p5@example.org', String(written))
+    assert.equal(await getCookieCache(headers, { secret: `${SECRET}x`, isSecure: false }), null)
+    const read = await json('GET', '/get-session', { cookie: headers.get('cookie') })
+    assert.equal(read.user.email, 'p5@example.org')
+    await ask('POST', '/sign-out', { cookie: cookies.get(5), body: {} })
+    assert.equal(await json('GET', '/get-session?disableCookieCache=true', { cookie: headers.get('cookie') }), null)
+    await door.cli('app-auth', 'set', 'shop', '--cookie-cache', '0s')
+  })
+
   test('a second run brings what is new and leaves what is here', async () => {
     const late = { name: 'Late', email: 'late@example.org', password: PASSWORD }
     const made = await old.call('POST', '/sign-up/email', { body: late })

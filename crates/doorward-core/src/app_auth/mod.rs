@@ -6,6 +6,7 @@
 pub mod accounts;
 pub mod administration;
 pub mod api_keys;
+pub mod cookie_cache;
 pub mod import;
 pub mod mail;
 pub mod organizations;

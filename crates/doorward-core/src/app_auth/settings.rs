@@ -15,6 +15,8 @@ use crate::error::{Error, Result};
 pub const SHORTEST_SECRET: usize = 32;
 /// Browsers keep no cookie longer than this.
 const LONGEST_COOKIE: Lifetime = Lifetime::from_days(400);
+/// So long may somebody who was signed out be in a copy.
+const LONGEST_COPY: Lifetime = Lifetime::from_hours(1);
 const MOST_ORIGINS: usize = 100;
 const MOST_PROVIDERS: usize = 50;
 const MOST_ALIASES: usize = 8;
@@ -70,6 +72,8 @@ pub struct DoorChange {
     pub lifetime: Option<Lifetime>,
     /// When sessions are extended.
     pub update_age: Option<Lifetime>,
+    /// How long copies of sessions in cookies count; 0: there are none.
+    pub cookie_cache: Option<Lifetime>,
     /// How old a session may be for sensitive calls.
     pub fresh_age: Option<Lifetime>,
     /// Are calls counted?
@@ -391,6 +395,14 @@ impl Doorward {
             return invalid(
                 "sessions live between a minute and 400 days (no browser keeps a cookie longer), and are extended within that",
             );
+        }
+        if let Some(age) = change.cookie_cache {
+            if age > LONGEST_COPY {
+                return invalid(
+                    "a copy of a session counts for at most an hour: who is signed out in between is still in it",
+                );
+            }
+            door.cookie_cache = Some(age).filter(|age| age.seconds() > 0);
         }
         if let Some(url) = &change.error_url {
             if !url.is_empty() && !origin::may_go(url, door.origin(), &door.trusted_origins) {

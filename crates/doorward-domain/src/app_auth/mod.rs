@@ -216,6 +216,8 @@ pub struct AppAuth {
     pub lifetime: Lifetime,
     /// A session is extended when it was last extended this long ago.
     pub update_age: Lifetime,
+    /// How long a copy of session and person in a cookie counts for `get-session`; `None`: there is none.
+    pub cookie_cache: Option<Lifetime>,
     /// Sensitive calls want a session that is younger than this; 0: any.
     pub fresh_age: Lifetime,
     /// Are calls counted?
@@ -263,6 +265,7 @@ impl Default for AppAuth {
             longest_password: 128,
             lifetime: Lifetime::from_days(7),
             update_age: Lifetime::from_days(1),
+            cookie_cache: None,
             fresh_age: Lifetime::from_days(1),
             rate_limit: true,
             groups: BTreeSet::new(),

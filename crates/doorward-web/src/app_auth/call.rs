@@ -152,7 +152,7 @@ impl Call {
     }
 
     /// All cookies of a name, as sent.
-    fn sent(&self, name: &str) -> Vec<String> {
+    pub(super) fn sent(&self, name: &str) -> Vec<String> {
         let mut found = Vec::new();
         let lines = self
             .headers
@@ -298,8 +298,15 @@ impl Call {
     /// Takes the session's cookies away.
     pub(super) fn clear_session(&mut self) {
         self.expire("session_token");
-        self.expire("session_data");
+        super::copy::clear(self);
         self.expire("dont_remember");
+    }
+
+    /// Does a cookie go back that is not taken away?
+    pub(super) fn goes_back(&self, name: &str) -> bool {
+        let full = self.cookie_name(name);
+        let found = self.cookies.iter().find(|(known, _)| *known == full);
+        found.is_some_and(|(_, text)| !text.starts_with(&format!("{full}=;")))
     }
 
     /// Adds a header to the answer.

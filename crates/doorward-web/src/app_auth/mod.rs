@@ -7,6 +7,7 @@ mod alias;
 mod call;
 mod check;
 mod codes;
+mod copy;
 mod device;
 mod email;
 mod fail;
@@ -109,6 +110,11 @@ pub(crate) async fn answer(app: App, request: Request, door: Door, path: String)
     let mut result = run(&mut call, &app, Request::from_parts(parts, body)).await;
     if call.door.settings().has("multi-session")
         && let Err(fail) = small::keep_several(&mut call).await
+    {
+        result = Err(fail);
+    }
+    if result.is_ok()
+        && let Err(fail) = copy::follow(&mut call).await
     {
         result = Err(fail);
     }

@@ -10,7 +10,7 @@ use super::call::{Call, Caller, Gate};
 use super::check::Check;
 use super::fail::Fail;
 use super::wire::PairOut;
-use super::{Answer, Answered, small, wire};
+use super::{Answer, Answered, copy, small, wire};
 
 /// Longest `state` that goes along to a provider's sign-out, in bytes.
 const LONGEST_STATE: usize = 500;
@@ -29,8 +29,12 @@ fn pair_out<'a>(
 }
 
 /// The same as part of another answer.
-pub(super) fn pair(call: &Call, caller: &Caller) -> Value {
-    wire::value(&pair_out(call, caller, None))
+pub(super) fn pair(
+    call: &Call,
+    caller: &Caller,
+    session: Option<&doorward_domain::session::Session>,
+) -> Value {
+    wire::value(&pair_out(call, caller, session))
 }
 
 /// The same as an answer.
@@ -39,6 +43,11 @@ pub(super) fn pair_answer(call: &Call, caller: &Caller) -> Answer {
 }
 
 pub(super) async fn get(call: &mut Call) -> Answered {
+    copy::clear_rest(call);
+    // No token is made of a copy: the session may have ended since.
+    if let Some(pair) = copy::read(call)? {
+        return Ok(Answer::Json(pair));
+    }
     let Some(caller) = call.caller(true).await? else {
         // What was shown is of no more use.
         if !call.shown(true)?.is_empty() {
@@ -56,6 +65,9 @@ pub(super) async fn get(call: &mut Call) -> Answered {
         };
         call.keep_session(&caller.token, Remember::Yes)?;
         extended = Some(session);
+    }
+    if extended.is_none() && !wants_rest && !call.was_short()? {
+        copy::write(call, &caller, &caller.visit.session)?;
     }
     let out = pair_out(call, &caller, extended.as_ref());
     if call.door.settings().has("jwt") {

@@ -96,7 +96,7 @@ pub(super) async fn device_sessions(call: &mut Call) -> Answered {
     let list: Vec<Value> = held
         .iter()
         .filter(|caller| seen.insert(caller.visit.person.user.id))
-        .map(|caller| session::pair(call, caller))
+        .map(|caller| session::pair(call, caller, None))
         .collect();
     Ok(Answer::Json(Value::Array(list)))
 }

@@ -124,7 +124,7 @@ pub(super) async fn stand_between(
         .keep_proof(&call.door, (PENDING, &name), Some(user.id), &content, PENDING_FOR)
         .await?;
     call.expire("session_token");
-    call.expire("session_data");
+    super::copy::clear(call);
     if remember == Remember::No {
         call.set_signed("dont_remember", "true", None)?;
     }

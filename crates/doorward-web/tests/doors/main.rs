@@ -9,6 +9,7 @@
 
 mod app_auth;
 mod app_auth_admin;
+mod app_auth_copy;
 mod app_auth_keys;
 mod app_auth_plugins;
 mod app_auth_realms;

@@ -166,6 +166,9 @@ pub(crate) struct Set {
     /// A session in use is extended when it was last extended this long ago [default: 1d]
     #[arg(long, value_name = "DURATION")]
     update_age: Option<Lifetime>,
+    /// How long a copy of session and person in a cookie counts for `get-session`, up to 1h; 0s for none [default: none]
+    #[arg(long, value_name = "DURATION")]
+    cookie_cache: Option<Lifetime>,
     /// How young a session has to be for sensitive calls; 0s for any [default: 1d]
     #[arg(long, value_name = "DURATION")]
     fresh_age: Option<Lifetime>,
@@ -339,6 +342,7 @@ async fn set(given: Set, desk: &Desk) -> Result<()> {
         shortest_password: given.shortest_password,
         lifetime: given.lifetime,
         update_age: given.update_age,
+        cookie_cache: given.cookie_cache,
         fresh_age: given.fresh_age,
         groups: listed(given.group),
         link_by_email: said(given.link_by_email),
@@ -527,6 +531,7 @@ fn shown(application: &Application, door: &Door) -> Value {
         "reset_password": door.reset_password, "revoke_on_reset": door.revoke_on_reset, "change_email": door.change_email,
         "delete_user": door.delete_user, "delete_by_mail": door.delete_by_mail, "rate_limit": door.rate_limit, "plugins": door.plugins,
         "shortest_password": door.shortest_password, "lifetime": door.lifetime.to_string(), "update_age": door.update_age.to_string(),
+        "cookie_cache": door.cookie_cache.map(|age| age.to_string()),
         "fresh_age": door.fresh_age.to_string(), "providers": providers, "error_url": door.error_url,
         "audience_empty": application.audience.is_empty(),
     })

@@ -1,5 +1,6 @@
 // Databases for the reference server of this version, resolved beside this file.
 
+export { getCookieCache } from 'better-auth/cookies'
 export { getMigrations } from 'better-auth/db/migration'
 export { SqliteDialect } from 'kysely'
 export { Pool } from 'pg'
