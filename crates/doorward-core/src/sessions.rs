@@ -249,6 +249,18 @@ pub(crate) fn app_digest(application: ApplicationId, text: &str) -> [u8; 32] {
     *token::digest_of_parts(&["app session", &application.to_string(), text]).bytes()
 }
 
+/// Who can have no session at all of this kind.
+fn may_have_sessions(user: &User, target: &Target<'_>) -> Result<()> {
+    let reason = match target {
+        _ if !user.is_usable() => Reason::UserInactive,
+        _ if user.kind == UserKind::Service => Reason::ServiceUser,
+        // People of a single app do not exist here.
+        Target::Doorward if !user.realm.is_shared() => Reason::WrongCredentials,
+        Target::Doorward | Target::App(_) => return Ok(()),
+    };
+    Err(Refused::bare(reason).into())
+}
+
 impl Doorward {
     /// Who is behind the token of an app's session? `None` as in [`Doorward::visit`], and for people that may not enter the app.
     /// 0 queries when the session is warm.
@@ -447,18 +459,9 @@ impl Doorward {
         target: &Target<'_>,
         origin: &Origin,
     ) -> Result<Issued> {
-        if !person.user.is_usable() {
-            return Err(Refused::bare(Reason::UserInactive).into());
-        }
-        if person.user.kind == UserKind::Service {
-            return Err(Refused::bare(Reason::ServiceUser).into());
-        }
+        may_have_sessions(&person.user, target)?;
         let now = authentication.at;
         let (text, digest, expires_at, app) = match target {
-            // People of a single app do not exist here.
-            Target::Doorward if !person.user.realm.is_shared() => {
-                return Err(Refused::bare(Reason::WrongCredentials).into());
-            }
             Target::Doorward => {
                 let minted = Opaque::mint(TokenKind::Session, &self.random());
                 let digest = *token::digest(minted.text()).bytes();

@@ -227,16 +227,19 @@ async fn server_of(app: &App) -> Client {
     let mut client = ApplicationChange::default();
     client.client.kind = Some(ClientKind::Confidential);
     client.client.redirect_uris = Some(vec!["https://shop.example.org/callback".to_owned()]);
-    app.doorward.update_application(shop, &client).await.unwrap();
+    app.doorward
+        .update_application(shop, &client)
+        .await
+        .expect("a client");
     let made = app
         .doorward
         .rotate_secret(shop, Lifetime::from_seconds(0))
         .await
-        .unwrap();
+        .expect("a secret");
     let proof = format!(
         "{}:{}",
-        made.application.client.unwrap().client_id,
-        made.client_secret.unwrap()
+        made.application.client.expect("one").client_id,
+        made.client_secret.expect("one")
     );
     let mut server = Client::new(app);
     server
