@@ -4,6 +4,7 @@
 //! Lives here: what such a door does. Must not live here: how it is spoken (status, JSON, cookies: `doorward-web`).
 
 pub mod accounts;
+mod addresses;
 pub mod administration;
 pub mod api_keys;
 pub mod cookie_cache;
