@@ -10,9 +10,9 @@ use super::{Scratch, doorward, process};
 use crate::workspace::Workspace;
 
 const BINARY_MIB: f64 = 30.0;
-/// The aim is 25 MiB, and the program is at its edge (24.9 and 25.2 MiB in two runs of one build); most of it are pages of the program
+/// The aim is 25 MiB, and the program is at its edge (24.9 to 25.4 MiB in runs of one build); most of it are pages of the program
 /// file, of which the kernel maps more or fewer. Beyond this it has really grown.
-const IDLE_MIB: f64 = 26.0;
+const IDLE_MIB: f64 = 27.0;
 const PAGE_BYTES: usize = 60_000;
 /// "Under 200 bytes", name and value.
 const COOKIE_BYTES: f64 = 199.0;
