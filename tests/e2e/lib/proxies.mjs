@@ -152,7 +152,7 @@ export async function startProxy(proxy, { files, ports, probe, ready = (answer) 
       throw new Error(`${proxy.name} did not start: ${JSON.stringify(ended)}\n${answer}\n${log()}`)
     }
     if (turn > 0) await new Promise((resolve) => setTimeout(resolve, 50))
-    answer = await send(probe, { timeout: 3000, headers: { accept: 'application/json' } }).catch((error) => error)
+    answer = await send(probe, { timeout: 10_000, headers: { accept: 'application/json' } }).catch((error) => error)
   }
   return {
     log,
