@@ -39,6 +39,7 @@ const MAX_MEMORY_KIB: u32 = 1024 * 1024;
 /// No argon2 hash may touch more memory than this in all (4 GiB, in KiB): about three seconds of one core.
 const MAX_WORK_KIB: u64 = 4 * 1024 * 1024;
 const MAX_LANES: u32 = 64;
+
 /// What one argon2id hash costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Argon2Params {

@@ -7,6 +7,8 @@ use aws_lc_rs::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::digest::{SHA256, digest};
 use zeroize::Zeroizing;
 
+use crate::token::unhex_byte;
+
 /// Longest text that is looked at, in characters of hex.
 const LONGEST: usize = 128 * 1024;
 const NONCE_LEN: usize = 24;
@@ -39,7 +41,7 @@ pub fn open(sealed: &str, secrets: &[impl AsRef<str>]) -> Option<String> {
     let bytes = hex
         .as_bytes()
         .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+        .map(unhex_byte)
         .collect::<Option<Vec<u8>>>()?;
     secrets
         .iter()

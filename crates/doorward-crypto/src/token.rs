@@ -413,18 +413,23 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 /// Exactly `N` bytes from hex of either case.
 pub(crate) fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let nibble = |byte: &u8| {
-        char::from(*byte)
-            .to_digit(16)
-            .and_then(|digit| u8::try_from(digit).ok())
-    };
     let mut out = [0; N];
     if text.len() != 2 * N {
         return None;
     }
     for (slot, pair) in out.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        let [high, low] = pair else { return None };
-        *slot = nibble(high)? << 4 | nibble(low)?;
+        *slot = unhex_byte(pair)?;
     }
     Some(out)
+}
+
+/// A byte from its two digits, in either case.
+pub(crate) fn unhex_byte(pair: &[u8]) -> Option<u8> {
+    let nibble = |byte: &u8| {
+        char::from(*byte)
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
+    let [high, low] = pair else { return None };
+    Some(nibble(high)? << 4 | nibble(low)?)
 }

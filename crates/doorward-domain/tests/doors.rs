@@ -1,34 +1,19 @@
 //! What holds for any set of doors, against a model that goes through the plain list.
 
+mod common;
+
 use std::sync::Arc;
 
 use doorward_domain::app_auth::AppAuth;
 use doorward_domain::app_auth::doors::DoorIndex;
-use doorward_domain::application::{Application, Audience};
-use doorward_domain::{Id, Timestamp};
+use doorward_domain::application::Application;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-const START: Timestamp = Timestamp::from_seconds(1_800_000_000);
-
 fn application(number: u8, door: Option<AppAuth>) -> Arc<Application> {
     Arc::new(Application {
-        id: Id::mint(START, [number; 10]),
-        slug: format!("a{number}"),
-        name: format!("A{number}"),
-        description: String::new(),
-        icon_url: None,
-        launch_url: None,
-        heading: None,
-        hidden: false,
-        audience: Audience::default(),
-        client: None,
-        secrets: Vec::new(),
-        sites: Vec::new(),
         app_auth: door,
-        created_at: START,
-        updated_at: START,
-        deleted_at: None,
+        ..common::application(number)
     })
 }
 

@@ -6,6 +6,8 @@
     reason = "tests"
 )]
 
+mod common;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -17,11 +19,12 @@ use doorward_domain::site::{
     SiteAddress, SiteEntry, SiteIndex, Why, decide, registrable,
 };
 use doorward_domain::user::{User, UserKind};
-use doorward_domain::{Attributes, GroupId, Id, Reason, Timestamp};
+use doorward_domain::{Attributes, GroupId, Id, Reason};
 use proptest::prelude::*;
 use proptest::sample::select;
 
-const START: Timestamp = Timestamp::from_seconds(1_800_000_000);
+use common::START;
+
 const GROUPS: u8 = 4;
 
 fn group(number: u8) -> GroupId {
@@ -52,22 +55,9 @@ fn user(number: u8) -> User {
 
 fn application(number: u8, audience: Audience, sites: Vec<Site>) -> Arc<Application> {
     Arc::new(Application {
-        id: Id::mint(START, [number; 10]),
-        slug: format!("a{number}"),
-        name: format!("A{number}"),
-        description: String::new(),
-        icon_url: None,
-        launch_url: None,
-        heading: None,
-        hidden: false,
         audience,
-        client: None,
-        secrets: Vec::new(),
         sites,
-        app_auth: None,
-        created_at: START,
-        updated_at: START,
-        deleted_at: None,
+        ..common::application(number)
     })
 }
 

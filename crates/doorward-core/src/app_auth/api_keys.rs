@@ -11,7 +11,7 @@ use doorward_domain::access::Person;
 use doorward_domain::user::User;
 use doorward_domain::{AppRecordId, Lifetime, Timestamp, UserId};
 use doorward_oidc::params::Params;
-use doorward_store::AppRecord;
+use doorward_store::{AppRecord, Tx};
 
 use super::organizations::{maybe_text, record_in, text, time};
 use crate::app_auth::{AppError, AppResult, Door};
@@ -352,11 +352,8 @@ impl Doorward {
         let open = format!("{}{letters}", new.prefix.as_deref().unwrap_or_default());
         let tx = self.store()?.begin().await?;
         tx.lock_user(user).await?;
-        let Some((known, direct)) = tx.user_with_groups(user).await? else {
-            return Err(AppError::Code("USER_NOT_FOUND"));
-        };
-        let person = Person::new(known, direct, &self.directory().groups);
-        if !person.user.is_usable() || self.may_enter_app(&person, &door.application, now).is_err() {
+        let holder = self.key_holder(&tx, door, user, now).await?;
+        if !holder.is_some_and(|(_, enters)| enters) {
             return Err(AppError::Code("USER_NOT_FOUND"));
         }
         if tx.app_records_of(door.application.id, user, KIND).await?.len() >= MOST {
@@ -382,6 +379,22 @@ impl Doorward {
         self.note_in_app(&tx, door, user, details, origin).await?;
         tx.commit().await?;
         Ok((key, open))
+    }
+
+    /// Somebody whose a key is or is to be, and whether they may enter the app.
+    async fn key_holder(
+        &self,
+        tx: &Tx,
+        door: &Door,
+        user: UserId,
+        now: Timestamp,
+    ) -> AppResult<Option<(User, bool)>> {
+        let Some((user, direct)) = tx.user_with_groups(user).await? else {
+            return Ok(None);
+        };
+        let person = Person::new(user, direct, &self.directory().groups);
+        let enters = person.user.is_usable() && self.may_enter_app(&person, &door.application, now).is_ok();
+        Ok(Some((person.user, enters)))
     }
 
     /// Letters without digits, as keys of the recorded servers have.
@@ -556,11 +569,10 @@ impl Doorward {
         if key.expires_at.is_some_and(|end| end <= now) {
             return Err(AppError::Code("KEY_EXPIRED"));
         }
-        let Some((user, direct)) = tx.user_with_groups(key.user).await? else {
+        let Some((user, enters)) = self.key_holder(&tx, door, key.user, now).await? else {
             return Err(NOT_FOUND);
         };
-        let person = Person::new(user, direct, &self.directory().groups);
-        if !person.user.is_usable() || self.may_enter_app(&person, &door.application, now).is_err() {
+        if !enters {
             return Err(AppError::Code("USER_BANNED"));
         }
         let may = |resource: &String, action: &String| {
@@ -593,6 +605,6 @@ impl Doorward {
         write(&key, &mut record);
         tx.save_app_record(&record).await?;
         tx.commit().await?;
-        Ok((key, person.user))
+        Ok((key, user))
     }
 }

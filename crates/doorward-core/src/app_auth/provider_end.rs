@@ -4,6 +4,7 @@ use doorward_domain::session::Session;
 use doorward_oidc::params::Params;
 
 use crate::Doorward;
+use crate::app_auth::providers::with_query;
 use crate::app_auth::{AppResult, Door};
 
 /// Longest ID token that goes along in an address.
@@ -52,10 +53,6 @@ impl Doorward {
             ("state", state.filter(|_| back.is_some()).map(str::to_owned)),
         ];
         let pairs = pairs.into_iter().filter_map(|(name, value)| Some((name, value?)));
-        let mark = if place.contains('?') { '&' } else { '?' };
-        Ok(Some(format!(
-            "{place}{mark}{}",
-            Params::from_pairs(pairs).to_query()
-        )))
+        Ok(Some(with_query(place, &Params::from_pairs(pairs).to_query())))
     }
 }

@@ -94,6 +94,12 @@ pub(crate) fn profile_of(claims: Map<String, Value>) -> Option<Profile> {
     })
 }
 
+/// An endpoint of a provider with these parameters behind those that it has.
+pub(crate) fn with_query(endpoint: &str, query: &str) -> String {
+    let mark = if endpoint.contains('?') { '&' } else { '?' };
+    format!("{endpoint}{mark}{query}")
+}
+
 impl Doorward {
     pub(crate) async fn document(&self, provider: &Provider) -> AppResult<Arc<Document>> {
         let broken = || AppError::Code("INVALID_OAUTH_CONFIGURATION");

@@ -12,7 +12,7 @@ use doorward_domain::{Lifetime, Reason, Timestamp, UserId, text};
 use doorward_oidc::params::Params;
 
 use crate::app_auth::people::{Newcomer, Remember};
-use crate::app_auth::providers::{Profile, profile_of, text_of, tokens_of};
+use crate::app_auth::providers::{Profile, profile_of, text_of, tokens_of, with_query};
 use crate::app_auth::{AppError, AppResult, Door};
 use crate::events::About;
 use crate::sessions::Issued;
@@ -225,12 +225,7 @@ impl Doorward {
             .map(|(name, value)| (name.to_owned(), value))
             .chain(more);
         let query = Params::from_pairs(pairs).to_query().replace("%20", "+");
-        let mark = if document.authorization.contains('?') {
-            '&'
-        } else {
-            '?'
-        };
-        let url = format!("{}{mark}{query}", document.authorization);
+        let url = with_query(&document.authorization, &query);
         tracing::info!(
             app = door.application.slug,
             provider = provider.id,

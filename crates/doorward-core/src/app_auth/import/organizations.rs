@@ -28,11 +28,10 @@ impl Import<'_> {
 
     fn record(&self, kind: &str, id: AppRecordId, row: &Row) -> AppRecord {
         let now = self.doorward.now();
-        let created_at = row.time("createdat").unwrap_or(now).min(now);
         AppRecord {
             id,
-            created_at,
-            updated_at: row.time("updatedat").unwrap_or(created_at).min(now),
+            created_at: row.created(now),
+            updated_at: row.updated(now),
             ..self.doorward.app_record(&self.door, kind, now)
         }
     }
@@ -133,25 +132,16 @@ impl Import<'_> {
     /// Roles of an organization that are known here; the least when none is.
     fn roles(&mut self, table: &'static str, row: &Row) -> String {
         let given = row.text("role").unwrap_or(roles::MEMBER);
-        let known = |role: &&str| roles::of_organization(role).is_some();
-        let mut kept: Vec<&str> = Vec::new();
-        for role in roles::each(given).filter(known) {
-            if !kept.contains(&role) {
-                kept.push(role);
-            }
-        }
-        if roles::each(given).any(|role| !kept.contains(&role)) {
+        let known = |role: &str| roles::of_organization(role).is_some();
+        if !roles::each(given).all(known) {
             self.note(
                 table,
                 row,
                 "a role of the organization's own is not known here and was left out",
             );
         }
-        if kept.is_empty() {
-            roles::MEMBER.to_owned()
-        } else {
-            kept.join(",")
-        }
+        let kept = roles::each(given).filter(|role| known(role));
+        roles::joined(kept, known).unwrap_or_else(|_| roles::MEMBER.to_owned())
     }
 
     pub(super) async fn member(&mut self, row: &Row) -> Result<Outcome> {

@@ -138,8 +138,8 @@ impl Import<'_> {
 
     async fn drafted(&mut self, row: &Row, old: &str, email: String) -> Result<User> {
         let now = self.doorward.now();
-        let created_at = row.time("createdat").unwrap_or(now).min(now);
-        let updated_at = row.time("updatedat").unwrap_or(created_at).min(now);
+        let created_at = row.created(now);
+        let updated_at = row.updated(now);
         let local = email.split('@').next().unwrap_or_default().to_owned();
         let image = row.text("image").map(str::to_owned);
         let fits = |image: &String| image.len() <= LONGEST_IMAGE && !image.chars().any(char::is_control);

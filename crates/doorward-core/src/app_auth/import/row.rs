@@ -97,6 +97,17 @@ impl Row {
         text.parse().ok().or_else(|| with_zone().parse().ok())
     }
 
+    /// When it was made; never later than now.
+    pub(super) fn created(&self, now: Timestamp) -> Timestamp {
+        self.time("createdat").unwrap_or(now).min(now)
+    }
+
+    /// When it last changed, or was made; never later than now.
+    pub(super) fn updated(&self, now: Timestamp) -> Timestamp {
+        self.time("updatedat")
+            .map_or_else(|| self.created(now), |at| at.min(now))
+    }
+
     /// An object or list, or a text that is one.
     pub(super) fn json(&self, column: &str) -> Option<Value> {
         match self.get(column)? {

@@ -93,7 +93,6 @@ impl Import<'_> {
         let now = self.doorward.now();
         let id = self.doorward.mint(now);
         let sealed = self.doorward.seal_tokens(id, &self.tokens(row)).map_err(core)?;
-        let created_at = row.time("createdat").unwrap_or(now).min(now);
         let account = Account {
             id,
             application,
@@ -105,8 +104,8 @@ impl Import<'_> {
                 .map(|scope| clean(scope, 2000))
                 .unwrap_or_default(),
             tokens: sealed,
-            created_at,
-            updated_at: row.time("updatedat").unwrap_or(created_at).min(now),
+            created_at: row.created(now),
+            updated_at: row.updated(now),
         };
         let tx = self.doorward.store()?.begin().await?;
         if let Err(error) = tx.add_account(&account).await {
@@ -197,7 +196,7 @@ impl Import<'_> {
         if self.wishes.dry_run {
             return Ok(Outcome::Imported);
         }
-        let created_at = row.time("createdat").unwrap_or(now).min(now);
+        let created_at = row.created(now);
         let organization = self
             .place(super::ORGANIZATION, row, "activeorganizationid")
             .await?;
@@ -222,7 +221,7 @@ impl Import<'_> {
             app: Some(AppSession {
                 application,
                 handle: format!("handle-{}", self.doorward.random_name::<25>()),
-                updated_at: row.time("updatedat").unwrap_or(created_at).min(now),
+                updated_at: row.updated(now),
                 short: false,
                 impersonated_by: None,
                 organization,
@@ -329,7 +328,7 @@ impl Import<'_> {
         let mut record = self.doorward.app_record(&self.door, passkeys::KIND, now);
         record.user = Some(somebody.id);
         record.name = Some(credential.clone());
-        record.created_at = row.time("createdat").unwrap_or(now).min(now);
+        record.created_at = row.created(now);
         let passkey = passkeys::Passkey {
             id: record.id,
             user: somebody.id,
@@ -402,7 +401,7 @@ impl Import<'_> {
         let mut record = self.doorward.app_record(&self.door, api_keys::KIND, now);
         record.user = Some(somebody.id);
         record.name = Some(hash.hex());
-        record.created_at = row.time("createdat").unwrap_or(now).min(now);
+        record.created_at = row.created(now);
         let mut key = api_keys::ApiKey {
             name: row.text("name").map(|name| clean(name, 32)),
             start: row.text("start").map(|text| clean(text, 6)).unwrap_or_default(),
